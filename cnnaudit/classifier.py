@@ -1,0 +1,296 @@
+"""A `Classifier` is a network with its geometry, normalisation and labels."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image as PILImage
+from torch import Tensor, nn
+
+from cnnaudit import hooks
+from cnnaudit.errors import ModelError, OptionError, near_matches
+from cnnaudit.results import Image, ModelFacts, Prediction, Target
+from cnnaudit.shapes import Logits, Pixels
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+_RESAMPLING: dict[str, PILImage.Resampling] = {
+    "nearest": PILImage.Resampling.NEAREST,
+    "bilinear": PILImage.Resampling.BILINEAR,
+    "bicubic": PILImage.Resampling.BICUBIC,
+}
+
+
+class Classifier:
+    """Any network that maps pictures to class scores, ready to be asked.
+
+    Normalisation happens inside, so every method works on pixels in [0, 1], and the picture shown is
+    the picture the network saw. The network is never changed; it is evaluated in evaluation mode.
+
+    Args:
+        network: its forward takes `n c h w` and returns logits `n k`, or a tuple, list, mapping or
+            object that holds them (`logits`, else the first 2-D tensor). One output column is read
+            as the logit of the second of two classes.
+        labels: a name for each class; by default "class 0", "class 1", ….
+        input_size: height and width in pixels that the network is given.
+        mean, std: of the normalisation, a value a channel; by default none is done.
+        channels: of the network's input; by default found by probing (3, then 1).
+        resize_size: the picture's shorter side is resized to this, then the centre is cropped; by
+            default the shorter side goes straight to `input_size`.
+        interpolation: of the resizing, on Pillow's antialiased filters.
+        device: where to move the network ("auto": leave it where it is).
+
+    Raises:
+        ModelError: the network fails on a probe picture, or returns no logits.
+        OptionError: the arguments contradict each other or the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        labels: Sequence[str] | None = None,
+        input_size: tuple[int, int] = (224, 224),
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        channels: int | None = None,
+        resize_size: int | None = None,
+        interpolation: Interpolation = "bilinear",
+        device: str | torch.device | None = None,
+        name: str = "",
+        architecture: str = "",
+        source: str = "given as a module",
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.network = _unwrap(network)
+        if device is not None:
+            self.network.to(device)
+        self.input_size = _size(input_size)
+        self.resize_size = resize_size
+        self.interpolation = _known_interpolation(interpolation)
+        self.channels, self.classes = self._probe(channels)
+        self.mean = _per_channel(mean, 0.0, self.channels, "mean")
+        self.std = _per_channel(std, 1.0, self.channels, "std")
+        self.labels = _labels(labels, self.classes)
+        self.name = name or type(network).__name__
+        self.architecture = architecture or type(network).__name__
+        self.source = source
+        self.notes = tuple(notes)
+        self.found: dict[str, Any] = {}  # what probing has found of this network, kept for the next question
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is now."""
+        return _place(self.network)[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the network's own numbers."""
+        return _place(self.network)[1]
+
+    def prepare(self, image: Image) -> Pixels:
+        """Resize, crop and convert a picture to `1 c h w` in [0, 1], float32, on the network's device."""
+        picture = PILImage.fromarray(image.pixels.squeeze(-1) if image.pixels.shape[-1] == 1 else image.pixels)
+        picture = picture.convert("L" if self.channels == 1 else "RGB")
+        picture = _resize_and_crop(picture, self.input_size, self.resize_size, _RESAMPLING[self.interpolation])
+        array = np.asarray(picture, dtype=np.uint8).reshape(*self.input_size, self.channels)
+        pixels = torch.from_numpy(array.copy()).permute(2, 0, 1).unsqueeze(0)
+        return pixels.to(self.device).to(torch.float32).div(255).contiguous()
+
+    def logits(self, pixels: Pixels) -> Logits:
+        """Scores `n k`, float32, differentiable; the caller holds the network with `hooks.borrowed`.
+
+        Raises:
+            ModelError: the network returns something other than one row of scores a picture.
+        """
+        if pixels.ndim != 4 or pixels.shape[1] != self.channels:
+            raise OptionError(
+                f"pixels have shape {tuple(pixels.shape)}; this network takes n x {self.channels} x h x w in [0, 1]."
+            )
+        mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(-1, 1, 1)
+        output = find_logits(self.network(((pixels - mean) / std).to(self.dtype)), len(pixels)).float()
+        return torch.cat([torch.zeros_like(output), output], 1) if output.shape[1] == 1 else output
+
+    def scores(self, pixels: Pixels) -> Logits:
+        """Scores `n k` without gradients, the network borrowed and returned."""
+        with hooks.borrowed(self.network), torch.no_grad():
+            return self.logits(pixels.to(self.device))
+
+    def predict(self, pixels: Pixels) -> list[Prediction]:
+        """All classes for one picture `1 c h w`, the most probable first.
+
+        Raises:
+            OptionError: there is more than one picture.
+            ModelError: the scores are not finite.
+        """
+        if len(pixels) != 1:
+            raise OptionError(f"predict takes one picture, 1 c h w; got {len(pixels)}. Use scores() for a batch.")
+        logits = self.scores(pixels)[0].cpu()
+        if not bool(torch.isfinite(logits).all()):
+            raise ModelError(f"{self.name} gives scores that are not finite. Are its weights damaged?")
+        probabilities = logits.double().softmax(0)
+        order = sorted(range(self.classes), key=lambda k: (-float(logits[k]), k))
+        return [Prediction(self.labels[k], k, float(probabilities[k]), float(logits[k])) for k in order]
+
+    def index(self, label: str | int) -> int:
+        """The class that a label or an index names.
+
+        Raises:
+            OptionError: there is no such class; the message names near matches.
+        """
+        if isinstance(label, str):
+            matches = [k for k, known in enumerate(self.labels) if known.lower() == label.lower()]
+            if matches:
+                return matches[0]
+        try:
+            index = int(label)
+        except ValueError:
+            raise OptionError(
+                f"{self.name} has no class {label!r}.{near_matches(str(label), self.labels)} "
+                f"Give a label or an index from 0 to {self.classes - 1}."
+            ) from None
+        if not 0 <= index < self.classes:
+            raise OptionError(f"{self.name} has the classes 0 to {self.classes - 1}; got {index}.")
+        return index
+
+    def target(self, label: str | int, versus: str | int | None = None) -> Target:
+        """The score to explain: a class's logit, or its difference to `versus`."""
+        index = self.index(label)
+        if versus is None:
+            return Target(index, self.labels[index])
+        other = self.index(versus)
+        if other == index:
+            raise OptionError(f"The target and its contrast are the same class, {self.labels[index]!r}.")
+        return Target(index, self.labels[index], other, self.labels[other])
+
+    def facts(self) -> ModelFacts:
+        """What identifies the network, its weights' hash included."""
+        return ModelFacts(
+            name=self.name,
+            architecture=self.architecture,
+            source=self.source,
+            sha256=_sha256(self.network.state_dict()),
+            input_size=self.input_size,
+            mean=self.mean,
+            std=self.std,
+            parameters=sum(p.numel() for p in self.network.parameters()),
+            labels=self.classes,
+            notes=self.notes,
+        )
+
+    def _probe(self, channels: int | None) -> tuple[int, int]:
+        failures = []
+        for candidate in (channels,) if channels else (3, 1):
+            probe = torch.zeros(2, candidate, *self.input_size, device=self.device, dtype=self.dtype)
+            try:
+                with hooks.borrowed(self.network), torch.no_grad():
+                    columns = find_logits(self.network(probe), 2).shape[1]
+                return candidate, max(columns, 2)
+            except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+                failures.append(f"with {candidate} channels: {str(error).splitlines()[0] if str(error) else error!r}")
+        raise ModelError(
+            f"{type(self.network).__name__} fails on a picture of {self.input_size[0]}x{self.input_size[1]} "
+            f"({'; '.join(failures)}). Give its input_size (and channels)."
+        )
+
+
+def find_logits(output: Any, n: int) -> Tensor:
+    """The tensor `n k` in what a forward returned: itself, `.logits`, or the first that fits.
+
+    Raises:
+        ModelError: there is none.
+    """
+    candidates = _candidates(output)
+    for tensor in candidates:
+        if tensor.ndim == 2 and len(tensor) == n:
+            return tensor
+        if tensor.ndim > 2 and len(tensor) == n and all(size == 1 for size in tensor.shape[2:]):
+            return tensor.flatten(1)
+        if tensor.ndim == 1 and len(tensor) == n:
+            return tensor.unsqueeze(1)
+    found = ", ".join(str(tuple(t.shape)) for t in candidates) or type(output).__name__
+    raise ModelError(f"The network returned {found}; expected logits of shape ({n}, classes).")
+
+
+def _candidates(output: Any) -> list[Tensor]:
+    if isinstance(output, Tensor):
+        return [output]
+    named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(named, Tensor):
+        return [named]
+    values = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
+    return [value for value in values if isinstance(value, Tensor)]
+
+
+def _unwrap(network: nn.Module) -> nn.Module:
+    if not isinstance(network, nn.Module):
+        raise OptionError(f"Classifier takes a torch.nn.Module; got {type(network).__name__}.")
+    compiled = getattr(network, "_orig_mod", None)
+    inner = compiled if isinstance(compiled, nn.Module) else network
+    return inner.module if isinstance(inner, nn.DataParallel) else inner
+
+
+def _place(network: nn.Module) -> tuple[torch.device, torch.dtype]:
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.is_floating_point():
+            return tensor.device, tensor.dtype
+    return torch.device("cpu"), torch.float32
+
+
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    height, width = size
+    if height < 1 or width < 1:
+        raise OptionError(f"input_size must be two positive numbers, height and width; got {size}.")
+    return int(height), int(width)
+
+
+def _known_interpolation(interpolation: str) -> str:
+    if interpolation not in _RESAMPLING:
+        raise OptionError(f"interpolation must be one of {', '.join(_RESAMPLING)}; got {interpolation!r}.")
+    return interpolation
+
+
+def _per_channel(values: Sequence[float] | None, default: float, channels: int, what: str) -> tuple[float, ...]:
+    if values is None:
+        return (default,) * channels
+    if len(values) not in (1, channels):
+        raise OptionError(f"{what} has {len(values)} values; this network takes {channels} channels.")
+    if what == "std" and min(values) <= 0:
+        raise OptionError(f"std must be positive; got {tuple(values)}.")
+    return tuple(float(v) for v in values) * (channels if len(values) == 1 else 1)
+
+
+def _labels(labels: Sequence[str] | None, classes: int) -> tuple[str, ...]:
+    if labels is None:
+        return tuple(f"class {k}" for k in range(classes))
+    if len(labels) != classes:
+        raise OptionError(f"{len(labels)} labels were given; the network has {classes} classes.")
+    return tuple(str(label) for label in labels)
+
+
+def _resize_and_crop(
+    picture: PILImage.Image, size: tuple[int, int], resize_size: int | None, resampling: PILImage.Resampling
+) -> PILImage.Image:
+    """The shorter side to `resize_size` (else just covering `size`), then the centre, as torchvision rounds."""
+    (height, width), (w, h) = size, picture.size
+    if resize_size is None:
+        scale = max(height / h, width / w)
+        new_w, new_h = max(width, round(w * scale)), max(height, round(h * scale))
+    else:
+        short = min(w, h)
+        new_w, new_h = (resize_size, int(resize_size * h / w)) if w <= h else (int(resize_size * w / short), resize_size)
+    resized = picture if (new_w, new_h) == (w, h) else picture.resize((new_w, new_h), resampling)
+    left, top = round((new_w - width) / 2), round((new_h - height) / 2)
+    return resized.crop((left, top, left + width, top + height))
+
+
+def _sha256(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(name.encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Where pictures come from: files, datasets, and scenes drawn on the spot."""

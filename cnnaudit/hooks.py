@@ -1,0 +1,154 @@
+"""Every change ever made to a model, each undone on leaving a `with`.
+
+`borrowed` is the outer shell: whatever happens inside, the network is handed back as it came. The
+others are the changes that explanations need: watching a module's output, and replacing operations
+while a forward pass runs. Replacing works on operations (`torch.relu`, `F.max_pool2d`, …) and not on
+modules, so in-place, reused and functional forms are all met.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+_HOOK_TABLES = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
+
+
+@contextmanager
+def borrowed(network: nn.Module) -> Iterator[nn.Module]:
+    """Lend the network in evaluation mode, frozen, without in-place activations, with gradients on.
+
+    Afterwards, also after an exception, these are as before: every module's identity, `training`,
+    `inplace` and hooks; every parameter's identity, `requires_grad` and `.grad`; every buffer's
+    identity and bits; grad and inference mode; and the global random state of torch, NumPy and Python.
+    Parameters are frozen inside, so nothing can write to their `.grad`.
+    """
+    modules = [_ModuleState.of(module) for module in network.modules()]
+    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
+    buffers = [(b, b.detach().clone()) for b in network.buffers()]
+    with ExitStack() as stack:
+        stack.enter_context(preserved_randomness())
+        stack.callback(_restore, modules, parameters, buffers)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for state in modules:
+            state.prepare()
+        for parameter, _, _ in parameters:
+            parameter.requires_grad_(False)
+        yield network
+
+
+@contextmanager
+def preserved_randomness() -> Iterator[None]:
+    """Leave the global random state of torch (CPU and CUDA), NumPy and Python as it was."""
+    ours = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    numpy, python = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(ours)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        np.random.set_state(numpy)
+        random.setstate(python)
+
+
+@contextmanager
+def watched(modules: Mapping[str, nn.Module], seen: Callable[[str, Any], Tensor | None]) -> Iterator[None]:
+    """Call `seen(name, output)` after each forward of the modules; a tensor it returns takes the output's place."""
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            handle = module.register_forward_hook(lambda _m, _i, output, name=name: seen(name, output))
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def intercepted(replacements: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
+    """Route torch operations to replacements while inside; each is called with the operation's own arguments.
+
+    A replacement may call the operation it replaces: interception is off while it runs.
+    """
+    with _Interception(replacements):
+        yield
+
+
+class _Interception(TorchFunctionMode):
+    def __init__(self, replacements: Mapping[Callable[..., Any], Callable[..., Any]]) -> None:
+        super().__init__()
+        self.replacements = replacements
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return self.replacements.get(func, func)(*args, **(kwargs or {}))
+
+
+@dataclass(frozen=True, slots=True)
+class _ModuleState:
+    """What one module was like: its tables are copied, so that additions and removals both show."""
+
+    module: nn.Module
+    training: bool
+    inplace: Any
+    tables: Mapping[str, Mapping[Any, Any]]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "_ModuleState":
+        names = (*_HOOK_TABLES, "_parameters", "_buffers", "_modules")
+        tables = {n: dict(module.__dict__[n]) for n in names if isinstance(module.__dict__.get(n), dict)}
+        return cls(module, module.training, module.__dict__.get("inplace"), tables)
+
+    def prepare(self) -> None:
+        self.module.training = False
+        if self.inplace is True:
+            self.module.__dict__["inplace"] = False
+
+    def restore(self) -> None:
+        self.module.training = self.training
+        if self.inplace is True:
+            self.module.__dict__["inplace"] = True
+        for name, before in self.tables.items():
+            table = self.module.__dict__[name]
+            if list(table.items()) != list(before.items()) if name in _HOOK_TABLES else _differ(table, before):
+                table.clear()
+                table.update(before)
+
+
+def _differ(table: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    return [(k, id(v)) for k, v in table.items()] != [(k, id(v)) for k, v in before.items()]
+
+
+def _restore(
+    modules: Sequence[_ModuleState],
+    parameters: Sequence[tuple[nn.Parameter, bool, Tensor | None]],
+    buffers: Sequence[tuple[Tensor, Tensor]],
+) -> None:
+    for state in modules:
+        state.restore()
+    for parameter, requires_grad, grad in parameters:
+        parameter.requires_grad_(requires_grad)
+        parameter.grad = grad
+    with torch.no_grad():
+        for buffer, before in buffers:
+            if not torch.equal(buffer, before):
+                buffer.copy_(before)

@@ -1,0 +1,64 @@
+"""Numbers as a reader sees them; page.js writes values the same way."""
+
+import math
+from collections.abc import Sequence
+
+from cnnaudit.errors import CnnAuditError
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_NARROW_SPACE = "\u202f"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` to `digits` significant digits: "0.124", "−3.1", "2 × 10⁻⁷".
+
+    Raises:
+        CnnAuditError: the value is not finite; such a number must not look like a result.
+    """
+    if not math.isfinite(value):
+        raise CnnAuditError(f"A report cannot show {value}: every number on the page must be finite.")
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        text = _plain(f"{value:.{digits}g}")
+    else:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        text = f"{float(mantissa):g} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return text.replace("-", "−")
+
+
+def _plain(text: str) -> str:
+    return f"{float(text):.12g}" if "e" in text else text
+
+
+def signed(value: float) -> str:
+    """`number` with its sign also when positive: "+0.124"."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def count(value: int) -> str:
+    """A whole number with narrow spaces between thousands: "25 557 032"."""
+    return f"{value:,}".replace(",", _NARROW_SPACE).replace("-", "−")
+
+
+def percent(probability: float) -> str:
+    """A probability for people: "93 %", "4.2 %", "99.98 %", never "100 %" unless it is certain."""
+    value = 100 * probability
+    if value >= 99.5 and probability < 1:
+        text = f"{math.floor(value * 100) / 100:g}"
+    elif value >= 9.95 or value == 0:
+        text = f"{value:.0f}"
+    else:
+        text = f"{value:.2g}" if value >= 0.01 else "< 0.01"
+    return f"{text}{_NARROW_SPACE}%"
+
+
+def fact(value: object) -> str:
+    """A parameter or fact in one line; a sequence is joined by commas."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, float):
+        return number(value, digits=4)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(fact(item) for item in value)
+    return str(value)

@@ -1,0 +1,260 @@
+"""What comes back: frozen records, built once and passed on unchanged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cnnaudit.shapes import Heatmap, Photo, Pixels
+
+Fact = str | int | float | bool | None | tuple[float, ...] | tuple[str, ...]
+"""One value among a method's parameters or findings: plain, so that it goes into JSON as it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """A decoded picture and where it came from.
+
+    Attributes:
+        name: the file's name (no folder), or what the caller called it.
+        pixels: uint8, `h w c`, upright, 1 or 3 channels.
+        sha256: of the file's bytes (of the pixels for a picture made in memory).
+        notes: what was done on the way that the reader should know ("first of 12 frames").
+        path: where it was read from, if from a file.
+    """
+
+    name: str
+    pixels: Photo
+    sha256: str
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class with its score: `probability` after softmax, `logit` before it."""
+
+    label: str
+    index: int
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The score that is explained: a class's logit, or the difference of two."""
+
+    index: int
+    label: str
+    versus_index: int | None = None
+    versus_label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`"wolf"`, or `"wolf − husky"` for a contrast."""
+        return self.label if self.versus_label is None else f"{self.label} − {self.versus_label}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribution:
+    """What a method returns: the map, and what it learned while making it.
+
+    Attributes:
+        heatmap: float32, `h w`, on the CPU, in `unit`; positive speaks for the target.
+        facts: numbers about the computation (`completeness_error`, `steps`, …).
+        notes: sentences the reader must see (a rule that could not be applied, a budget reached).
+        layer: the module whose maps were used, for methods that use one.
+        parts: the maps that `heatmap` was made from, where they are worth showing (one a baseline).
+        forward_passes: pictures sent forward for this map; 0 where another method's pass served.
+    """
+
+    heatmap: Heatmap
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    layer: str | None = None
+    parts: Mapping[str, Heatmap] = field(default_factory=dict)
+    forward_passes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCard:
+    """What a reader must know about a method: `says` and `cannot_say` in one sentence each.
+
+    Attributes:
+        name: its key in `cnnaudit.attribution.METHODS`.
+        title: as the literature writes it.
+        unit: of the heatmap's values, for the legend.
+        signed: False where the map is never negative by construction.
+        baseline: True for `random` and `edges`, which explain nothing and are yardsticks.
+        paper: the source.
+    """
+
+    name: str
+    title: str
+    says: str
+    cannot_say: str
+    unit: str
+    signed: bool
+    baseline: bool
+    paper: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """One method's answer for one picture and one target.
+
+    Attributes:
+        heatmap: float32, `h w`, as large as `pixels`; signed; in `card.unit`. An all-zero map
+            is no evidence, and `is_empty` is then true.
+        pixels: float32, `1 c h w` in [0, 1]: the picture as the network saw it.
+        prediction: the network's first choice, whatever `target` is.
+        predictions: its first five.
+        options: the method's parameters, defaults included.
+        trust: verdict of the trust checks; None while none has been run.
+    """
+
+    image: Image
+    pixels: Pixels
+    predictions: tuple[Prediction, ...]
+    target: Target
+    card: MethodCard
+    heatmap: Heatmap
+    options: Mapping[str, Fact]
+    facts: Mapping[str, Fact]
+    notes: tuple[str, ...]
+    layer: str | None
+    parts: Mapping[str, Heatmap]
+    seconds: float
+    forward_passes: int
+    model: "ModelFacts"
+    run: "RunFacts"
+    trust: None = None
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.card.name
+
+    @property
+    def prediction(self) -> Prediction:
+        """The network's first choice, whatever `target` is."""
+        return self.predictions[0]
+
+    @property
+    def is_empty(self) -> bool:
+        """True when the map is zero everywhere: the method found no evidence."""
+        return not bool(self.heatmap.any())
+
+    @property
+    def concentration(self) -> float:
+        """Share of the positive attribution that lies in the top tenth of the pixels (0 to 1)."""
+        positive = self.heatmap.clamp(min=0).flatten()
+        total = float(positive.sum())
+        top = positive.topk(max(1, positive.numel() // 10)).values
+        return float(top.sum()) / total if total > 0 else 0.0
+
+    def report(self) -> "Report":
+        """A report with this one explanation."""
+        result = ImageResult(self.image, self.pixels, self.predictions, (self,))
+        return Report("explain", self.run, self.model, images=(result,))
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A method that could not run, and why."""
+
+    card: MethodCard
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageResult:
+    """All that was found for one picture."""
+
+    image: Image
+    pixels: Pixels
+    predictions: tuple[Prediction, ...]
+    explanations: tuple[Explanation, ...]
+    declined: tuple[Declined, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFailure:
+    """A picture that could not be read or explained, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Which network it was, in numbers that let another person load the same one.
+
+    Attributes:
+        name: as the user gave it ("resnet50", "husky-wolf", a file's name).
+        source: where the weights are from, in words.
+        sha256: of the weights' bytes, in the order of the state dict.
+        input_size: height and width in pixels.
+        notes: what the reader must know (the fallback model was used; weights are random).
+    """
+
+    name: str
+    architecture: str
+    source: str
+    sha256: str
+    input_size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    parameters: int
+    labels: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """How it was run. `started` (ISO 8601, UTC) and `seconds` go into the JSON twin only."""
+
+    command: str
+    versions: Mapping[str, str]
+    seed: int
+    device: str
+    dtype: str
+    started: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A page and its JSON twin, as data."""
+
+    kind: Literal["explain", "inspect", "audit", "train"]
+    run: RunFacts
+    model: ModelFacts
+    images: tuple[ImageResult, ...] = ()
+    failures: tuple[ImageFailure, ...] = ()
+    findings: tuple[Mapping[str, Any], ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The self-contained page."""
+        from cnnaudit.report.html import render  # the one import upwards: rendering needs jinja2
+
+        return render(self)
+
+    def json(self) -> str:
+        """The JSON twin."""
+        from cnnaudit.report.json import dumps
+
+        return dumps(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to `path` and its JSON twin beside it; returns the page's path."""
+        from cnnaudit.report import save
+
+        return save(self, Path(path))
