@@ -71,9 +71,9 @@ def husky(rng: np.random.Generator) -> Animal:
         eye=eye,
         nose=_INK,
         soft=0.008,
-        legs=between(rng, 0.84, 0.98),
+        legs=between(rng, 0.94, 1.08),
         head=between(rng, 0.2, 0.225),
-        tufts=0.012,
+        tufts=0.01,
         tongue=rng.random() < 0.45,
         rng=rng,
     )
@@ -90,25 +90,19 @@ def wolf(rng: np.random.Generator) -> Animal:
         light=vary(light, 0.05, rng),
         eye=(236, 178, 52),
         nose=_INK,
-        soft=0.03,
-        legs=between(rng, 1.02, 1.16),
+        soft=0.024,
+        legs=between(rng, 1.1, 1.24),
         head=between(rng, 0.185, 0.205),
-        tufts=0.026,
+        tufts=0.017,
         tongue=rng.random() < 0.1,
         rng=rng,
     )
 
 
 def _leg(on: Layer, a: Animal, spine: list[tuple[float, float]], widths: list[float], *, far: bool) -> None:
-    tint = a.far if far else (lambda colour: colour)
-    upper = a.mid if a.wolf else mix(a.dark, a.light, 0.1)
-    outline = limb(spine, widths)
-    foot = spine[-1]
-    top = spine[0][1]
-    sock = top * (0.42 if a.wolf else 0.62)
-    marks = [Mark(np.array([(-2, -2), (2, -2), (2, sock), (-2, sock)]), tint(upper))]
-    on.paint(outline, tint(a.light), marks, a.soft)
-    on.paint(ellipse(foot[0] + 0.03, foot[1] - 0.028, 0.062, 0.034), tint(a.light))
+    tint = a.far if far else (lambda colour: mix(colour, a.mid, 0.1))
+    on.paint(limb(spine, widths), tint(mix(a.light, a.mid, 0.3) if a.wolf else a.light))
+    on.paint(ellipse(spine[-1][0] + 0.03, spine[-1][1] - 0.012, 0.066, 0.036), tint(a.light))
 
 
 def _swung(spine: list[tuple[float, float]], swing: float, legs: float) -> list[tuple[float, float]]:
@@ -127,8 +121,8 @@ def _coat(a: Animal, outline: np.ndarray, saddle: np.ndarray, flank: np.ndarray)
     if not a.wolf:
         return [Mark(curve(saddle), a.dark)]
     return [
-        Mark(fur(curve(flank), a.tufts * 1.4, a.rng), a.mid),
-        Mark(fur(curve(saddle * (1, 1) - (0, 0.09)), a.tufts * 1.6, a.rng), a.dark),
+        Mark(fur(curve(flank, 9), a.tufts * 1.4, a.rng), a.mid),
+        Mark(fur(curve(saddle - (0, 0.09), 9), a.tufts * 1.6, a.rng), a.dark),
     ]
 
 
@@ -146,22 +140,22 @@ def _tail(on: Layer, a: Animal, base: tuple[float, float], *, low: bool) -> None
         on.paint(outline, mix(a.mid, a.dark, 0.35), [Mark(ellipse(*tip, 0.13, 0.13), mix(a.dark, _INK, 0.5))], a.soft)
         return
     curl = between(a.rng, -0.04, 0.06)
-    spine = [(x, y), (x - 0.14, y - 0.13), (x - 0.1, y - 0.34), (x + 0.1 + curl, y - 0.37), (x + 0.16 + curl, y - 0.22)]
-    outline = fur(limb(spine, [0.08, 0.14, 0.17, 0.16, 0.04]), 0.02, a.rng)
-    inner = limb([(p[0] + 0.035, p[1] + 0.03) for p in spine], [0.02, 0.06, 0.09, 0.12, 0.06])
+    spine = [(x, y), (x - 0.13, y - 0.1), (x - 0.11, y - 0.27), (x + 0.06 + curl, y - 0.31), (x + 0.14 + curl, y - 0.17)]
+    outline = fur(limb(spine, [0.09, 0.17, 0.2, 0.19, 0.08]), 0.018, a.rng)
+    inner = limb([(p[0] + 0.035, p[1] + 0.03) for p in spine], [0.02, 0.06, 0.09, 0.12, 0.08])
     on.paint(outline, a.dark, [Mark(inner, a.light), Mark(ellipse(*spine[-1], 0.09, 0.09), a.light)], a.soft)
 
 
 def _torso(on: Layer, a: Animal) -> None:
     h = a.legs
     points = np.array(
-        [(0.3, -0.9), (0.16, -0.7), (-0.1, -0.645), (-0.36, -0.655), (-0.48, -0.54), (-0.45, -0.4), (-0.3, -0.36)]
-        + [(-0.06, -0.3), (0.2, -0.27), (0.38, -0.4), (0.46, -0.6), (0.56, -0.82)]
-    ) * (1, 1)
+        [(0.25, -0.94), (0.1, -0.73), (-0.12, -0.675), (-0.36, -0.675), (-0.475, -0.57), (-0.475, -0.43), (-0.38, -0.33)]
+        + [(-0.08, -0.29), (0.2, -0.23), (0.4, -0.34), (0.51, -0.56), (0.6, -0.8)]
+    )
     points[:, 1] -= (h - 1) * 0.3
-    outline = fur(curve(points), a.tufts, a.rng)
+    outline = fur(curve(points, 9), a.tufts, a.rng)
     down = (h - 1) * 0.3
-    saddle = np.array([(0.8, -1.2), (-0.7, -1.2), (-0.7, -0.42), (-0.4, -0.47), (-0.05, -0.46), (0.24, -0.52), (0.36, -0.76)])
+    saddle = np.array([(0.6, -1.3), (-0.7, -1.3), (-0.75, -0.3), (-0.42, -0.33), (-0.1, -0.45), (0.2, -0.42), (0.34, -0.7)])
     flank = saddle + (0.04, 0.08)
     saddle[:, 1] -= down
     flank[:, 1] -= down
@@ -177,11 +171,11 @@ def standing(on: Layer, a: Animal, stride: float) -> tuple[float, float]:
         front = [(x + shift, y) for x, y in _FRONT_LEG]
         hind = [(x + shift, y) for x, y in _HIND_LEG]
         if not far:
-            _tail(on, a, (-0.44, -0.57 - drop), low=False)
-            _torso(on, a)
+            _tail(on, a, (-0.44, -0.6 - drop), low=False)
         _leg(on, a, _swung(hind, -sign * stride, a.legs), [0.25, 0.13, 0.07, 0.075], far=far)
         _leg(on, a, _swung(front, sign * stride, a.legs), [0.16, 0.1, 0.07, 0.075], far=far)
-    return 0.48, -0.93 - drop
+    _torso(on, a)
+    return 0.47, -0.95 - drop
 
 
 def sitting(on: Layer, a: Animal) -> tuple[float, float]:
@@ -190,7 +184,7 @@ def sitting(on: Layer, a: Animal) -> tuple[float, float]:
     _leg(on, a, [(0.26, -0.42), (0.27, -0.2), (0.28, -0.02)], [0.13, 0.09, 0.075], far=True)
     points = [(0.0, -0.86), (-0.14, -0.66), (-0.32, -0.4), (-0.42, -0.14), (-0.3, -0.01), (0.0, -0.02)]
     points += [(0.14, -0.2), (0.27, -0.36), (0.34, -0.6), (0.33, -0.84)]
-    outline = fur(curve(points), a.tufts, a.rng)
+    outline = fur(curve(points, 9), a.tufts, a.rng)
     saddle = np.array([(0.3, -1.2), (-0.7, -1.2), (-0.7, 0.2), (-0.2, 0.05), (-0.1, -0.3), (0.02, -0.52), (0.12, -0.74)])
     on.paint(outline, a.light, _coat(a, outline, saddle, saddle + (0.1, 0.06)), a.soft)
     _leg(on, a, [(0.18, -0.46), (0.19, -0.22), (0.2, -0.02)], [0.15, 0.1, 0.075], far=False)
@@ -212,7 +206,7 @@ def facing(on: Layer, a: Animal) -> tuple[float, float]:
     bib = mirrored([(0.1, -0.9), (0.15, -0.62), (0.16, -0.4), (0.17, 0.1)])
     if a.wolf:
         bib = fur(curve(bib * (0.8, 1)), a.tufts, a.rng)
-    on.paint(fur(curve(points), a.tufts, a.rng), a.mid if a.wolf else a.dark, [Mark(curve(bib), a.light)], a.soft)
+    on.paint(fur(curve(points, 9), a.tufts, a.rng), a.mid if a.wolf else a.dark, [Mark(curve(bib), a.light)], a.soft)
     for side in (-1, 1):
         front = limb([(side * 0.1, -0.4), (side * 0.1, -0.2), (side * 0.1, -0.02)], [0.13, 0.1, 0.09])
         on.paint(front, mix(a.light, a.mid, 0.12 if a.wolf else 0.03))

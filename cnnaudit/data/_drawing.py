@@ -167,7 +167,7 @@ def stamp(stencil: Image.Image, points: Points, value: int = 255) -> None:
 
 
 def _fill(image: Image.Image, points: np.ndarray, ink: int | tuple[int, int, int]) -> None:
-    ImageDraw.Draw(image).polygon([(int(x), int(y)) for x, y in points], fill=ink)
+    ImageDraw.Draw(image).polygon(points.ravel().tolist(), fill=ink)
 
 
 def _reduced(image: Image.Image) -> np.ndarray:
@@ -190,7 +190,9 @@ def gradient(top: Colour, bottom: Colour, start: float = 0, stop: float = SIDE) 
 
 def blend(picture: np.ndarray, cover: np.ndarray, colour: np.ndarray | Colour) -> None:
     """Lay `colour` over `picture` (`h w 3`, changed in place) with opacity `cover` (`h w`)."""
-    picture += cover[..., None] * (np.asarray(colour, np.float32) - picture)
+    change = np.asarray(colour, np.float32) - picture
+    change *= cover[..., None]
+    picture += change
 
 
 def clouds(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:

@@ -16,7 +16,7 @@ class _Head:
         self.on, self.a = on, a
         self._at = np.asarray(at)
         cos, sin = np.cos(turn), np.sin(turn)
-        self._matrix = a.head * np.array([[cos, sin], [-sin, cos]])
+        self._matrix = a.head * np.array([[cos, -sin], [sin, cos]])
 
     def put(self, points: np.ndarray) -> np.ndarray:
         return points @ self._matrix + self._at
@@ -43,10 +43,10 @@ def _ears_front(head: _Head, ear: Points, inner: Points, colour: Colour, lining:
 
 def _husky_front(head: _Head) -> None:
     a = head.a
-    ear = [(0.14, -0.7), (0.3, -1.25), (0.56, -1.8), (0.74, -1.2), (0.8, -0.5)]
-    inner = [(0.34, -0.75), (0.42, -1.15), (0.56, -1.55), (0.64, -1.1), (0.66, -0.6)]
+    ear = [(0.12, -0.7), (0.3, -1.2), (0.58, -1.62), (0.8, -1.1), (0.86, -0.4)]
+    inner = [(0.36, -0.75), (0.44, -1.1), (0.58, -1.38), (0.68, -1.05), (0.7, -0.6)]
     _ears_front(head, ear, inner, a.dark, mix(a.light, (226, 170, 160), 0.45))
-    skull = mirrored([(0.0, -0.94), (0.5, -0.86), (0.88, -0.42), (1.0, 0.1), (0.84, 0.52), (0.46, 0.84), (0.0, 1.0)])
+    skull = mirrored([(0.0, -0.94), (0.52, -0.86), (0.92, -0.42), (1.08, 0.1), (0.96, 0.54), (0.5, 0.84), (0.0, 0.98)])
     mask = mirrored(
         [(0.07, -0.58), (0.12, -0.3), (0.2, -0.36), (0.42, -0.6), (0.68, -0.46), (0.72, -0.16), (0.86, 0.12), (1.2, 0.4)]
         + [(0.9, 1.3), (0.2, 1.3)]
@@ -55,14 +55,14 @@ def _husky_front(head: _Head) -> None:
     marks = [Mark(mask, a.light), Mark(stripe, a.dark)]
     head.paint(fur(curve(skull), 0.07, a.rng), a.dark, marks, a.soft)
     for side in (-1, 1):
-        _eye(head, side * 0.4, -0.1, 0.17, 0.15, side * 0.18)
+        _eye(head, side * 0.42, -0.08, 0.15, 0.13, side * 0.2)
     _muzzle_front(head, 0.42, 0.46, a.light)
 
 
 def _wolf_front(head: _Head) -> None:
     a = head.a
-    ear = [(0.3, -0.66), (0.56, -1.15), (0.98, -1.6), (1.08, -1.0), (0.98, -0.34)]
-    inner = [(0.52, -0.7), (0.7, -1.05), (0.95, -1.36), (0.98, -0.95), (0.9, -0.5)]
+    ear = [(0.3, -0.66), (0.6, -1.1), (1.02, -1.48), (1.14, -0.95), (1.02, -0.3)]
+    inner = [(0.52, -0.7), (0.72, -1.0), (0.98, -1.26), (1.02, -0.9), (0.92, -0.5)]
     _ears_front(head, ear, inner, mix(a.dark, a.mid, 0.3), mix(a.light, a.dark, 0.4))
     skull = mirrored([(0.0, -0.84), (0.52, -0.8), (0.9, -0.4), (1.14, 0.16), (1.16, 0.56), (0.7, 0.74), (0.34, 1.1), (0.0, 1.24)])
     brow = mirrored([(0.0, -1.0), (0.8, -1.0), (0.8, -0.4), (0.5, -0.24), (0.22, 0.0), (0.16, 0.4), (0.0, 0.5)])
@@ -73,12 +73,12 @@ def _wolf_front(head: _Head) -> None:
         marks.append(Mark(ellipse(side * 0.36, -0.36, 0.16, 0.09, side * -0.3), mix(a.mid, a.light, 0.6)))
     head.paint(fur(curve(skull), 0.12, a.rng), a.mid, marks, a.soft)
     for side in (-1, 1):
-        _eye(head, side * 0.4, -0.1, 0.17, 0.11, side * -0.35)
+        _eye(head, side * 0.42, -0.08, 0.16, 0.1, side * 0.4)
     _muzzle_front(head, 0.36, 0.66, mix(a.light, a.mid, 0.15))
 
 
 def _eye(head: _Head, x: float, y: float, rx: float, ry: float, slant: float) -> None:
-    head.paint(ellipse(x, y, rx + 0.07, ry + 0.07, slant), _INK)
+    head.paint(ellipse(x, y, rx + 0.055, ry + 0.05, slant), _INK)
     head.paint(ellipse(x, y, rx, ry, slant), head.a.eye)
     head.paint(ellipse(x, y, 0.07, 0.085), _INK)
     head.paint(ellipse(x + 0.04, y - 0.05, 0.035, 0.035), (255, 255, 255))
@@ -106,8 +106,8 @@ def from_side(on: Layer, a: Animal, at: tuple[float, float], turn: float, *, how
     back = 0.0 if a.wolf else 0.06
     for far in (True, False):
         _ear_side(head, far)
-    skull = [(-0.9, 0.0), (-0.62, -0.66), (-0.1, -0.92), (0.36, -0.78 - back), (0.66, -0.36 + back), (long - 0.2, -0.14)]
-    skull += [(long, 0.0), (long - 0.06, 0.22), (long - 0.5, 0.4), (0.5, 0.62), (0.0, 0.86), (-0.6, 0.72)]
+    skull = [(-0.95, 0.05), (-0.72, -0.55), (-0.22, -0.88), (0.28, -0.8 - back), (0.62, -0.46), (0.9, -0.3)]
+    skull += [(long - 0.2, -0.2), (long, 0.0), (long - 0.08, 0.24), (long - 0.5, 0.4), (0.5, 0.62), (0.05, 0.9), (-0.55, 0.85)]
     top = [(-1.4, 0.3), (-1.2, -1.3), (0.5, -1.3), (long + 0.2, -0.3), (long + 0.1, -0.06), (0.85, -0.06), (0.5, -0.02)]
     if howling:
         _jaw(head, long)
@@ -122,7 +122,7 @@ def from_side(on: Layer, a: Animal, at: tuple[float, float], turn: float, *, how
     if howling:
         head.paint(ellipse(0.44, -0.2, 0.16, 0.035, 0.2), _INK)
     else:
-        _eye(head, 0.44, -0.22, 0.13, 0.12 if not a.wolf else 0.09, 0.25)
+        _eye(head, 0.42, -0.2, 0.12, 0.1 if not a.wolf else 0.085, 0.3)
         mouth = [(long - 0.12, 0.2), (long - 0.6, 0.3), (0.55, 0.26), (long - 0.6, 0.37)]
         head.paint(np.asarray(mouth), mix(a.light, _INK, 0.75))
     head.paint(curve(ellipse(long - 0.04, -0.04, 0.15, 0.13), 2), a.nose)
@@ -136,9 +136,9 @@ def _jaw(head: _Head, long: float) -> None:
 
 def _ear_side(head: _Head, far: bool) -> None:
     a = head.a
-    lean, tip = (-0.5, -1.5) if a.wolf else (-0.28, -1.74)
+    lean, tip = (-0.46, -1.36) if a.wolf else (-0.3, -1.56)
     shift = 0.3 if far else 0.0
-    ear = [(-0.62 + shift, -0.5), (lean - 0.2 + shift, -1.1), (lean + shift, tip), (lean + 0.34 + shift, -1.1), (0.1 + shift, -0.7)]
+    ear = [(-0.62 + shift, -0.5), (lean - 0.22 + shift, -1.0), (lean + shift, tip), (lean + 0.3 + shift, -1.05), (0.08 + shift, -0.7)]
     colour = mix(a.dark, a.mid, 0.3) if a.wolf else a.dark
     if far:
         head.paint(curve(ear, 4), a.far(colour))
