@@ -75,17 +75,14 @@ def grey(picture: np.ndarray) -> np.ndarray:
 def overlay(picture: np.ndarray, codes: np.ndarray, palette: Palette, opacity: float = OPACITY) -> np.ndarray:
     """The map over the grey photo, uint8, `h w 3`; page.js draws by the same rule.
 
-    With strength s = |code| / 126 (at most 1), the map covers the photo by
-    opacity · min(1, s / (2 − 2 opacity)): nothing where there is no evidence, unless the
-    opacity is 1, which shows the map alone.
+    With strength s = |code| / 126 (at most 1), the map covers the photo by opacity^(4 − 3 s): by
+    the opacity where the colour saturates, hardly where there is no evidence; at 1 the map stands alone.
     """
     steps = np.clip(codes.astype(int), -STEPS, STEPS)
     table = palette.table(2 * STEPS + 1 if palette.signed else STEPS + 1)
     colour = table[steps + STEPS if palette.signed else steps]
-    knee = 2 - 2 * opacity
-    cover = opacity * np.minimum(1, np.abs(steps) / STEPS / knee if knee else np.ones(steps.shape))
-    mixed = grey(picture) * (1 - cover[..., None]) + colour * cover[..., None]
-    return np.rint(mixed).astype(np.uint8)
+    cover = opacity ** (4 - 3 * np.abs(steps) / STEPS)[..., None]
+    return np.rint(grey(picture) * (1 - cover) + colour * cover).astype(np.uint8)
 
 
 def encoded(picture: np.ndarray, kind: str, **settings: Any) -> bytes:

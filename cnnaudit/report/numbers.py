@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them; page.js writes values the same way."""
+"""Numbers as a reader sees them."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def number(value: float, digits: int = 3) -> str:
         text = _plain(f"{value:.{digits}g}")
     else:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        text = f"{float(mantissa):g} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+        text = f"{float(mantissa):g}\u00a0×\u00a010{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     return text.replace("-", "−")
 
 
