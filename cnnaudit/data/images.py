@@ -89,6 +89,7 @@ def from_array(array: np.ndarray | Pillow.Image, *, name: str = "image") -> Imag
         ImageError: another type or shape, no pixels, or floats outside [0, 1].
     """
     if isinstance(array, Pillow.Image):
+        _check_size(name, array, max_pixels=array.width * array.height)
         with _translated(name, b"", MAX_PIXELS), _QUIET:
             pixels, notes = decode(array, _BACKGROUNDS["white"])
     else:

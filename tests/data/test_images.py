@@ -158,6 +158,7 @@ def test_from_array_converts_pillow_modes():
         np.zeros((2, 2), complex),
         np.full((2, 2), 1.01),
         np.full((2, 2), np.nan),
+        Pillow.new("L", (0, 4)),
         [[0, 1]],
         "husky.jpg",
     ],
