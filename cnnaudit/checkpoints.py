@@ -72,6 +72,7 @@ def read_card(path: Path) -> Card | None:
         return None
     try:
         raw = json.loads(metadata[KEY])
-        return Card(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        return Card(**fields)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path} has a damaged cnnaudit card ({error}). Train or export it again.") from error

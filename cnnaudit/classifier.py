@@ -2,25 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image as PILImage
 from torch import Tensor, nn
 
 from cnnaudit import hooks
 from cnnaudit.errors import ModelError, OptionError, near_matches
+from cnnaudit.geometry import Interpolation, fit, known_interpolation
 from cnnaudit.results import Image, ModelFacts, Prediction, Target
 from cnnaudit.shapes import Logits, Pixels
-
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
-
-_RESAMPLING: dict[str, PILImage.Resampling] = {
-    "nearest": PILImage.Resampling.NEAREST,
-    "bilinear": PILImage.Resampling.BILINEAR,
-    "bicubic": PILImage.Resampling.BICUBIC,
-}
 
 
 class Classifier:
@@ -69,7 +60,7 @@ class Classifier:
             self.network.to(device)
         self.input_size = _size(input_size)
         self.resize_size = resize_size
-        self.interpolation = _known_interpolation(interpolation)
+        self.interpolation = known_interpolation(interpolation)
         self.channels, self.classes = self._probe(channels)
         self.mean = _per_channel(mean, 0.0, self.channels, "mean")
         self.std = _per_channel(std, 1.0, self.channels, "std")
@@ -92,11 +83,8 @@ class Classifier:
 
     def prepare(self, image: Image) -> Pixels:
         """Resize, crop and convert a picture to `1 c h w` in [0, 1], float32, on the network's device."""
-        picture = PILImage.fromarray(image.pixels.squeeze(-1) if image.pixels.shape[-1] == 1 else image.pixels)
-        picture = picture.convert("L" if self.channels == 1 else "RGB")
-        picture = _resize_and_crop(picture, self.input_size, self.resize_size, _RESAMPLING[self.interpolation])
-        array = np.asarray(picture, dtype=np.uint8).reshape(*self.input_size, self.channels)
-        pixels = torch.from_numpy(array.copy()).permute(2, 0, 1).unsqueeze(0)
+        photo = fit(image.pixels, self.input_size, self.resize_size, self.interpolation, self.channels)
+        pixels = torch.from_numpy(photo).permute(2, 0, 1).unsqueeze(0)
         return pixels.to(self.device).to(torch.float32).div(255).contiguous()
 
     def logits(self, pixels: Pixels) -> Logits:
@@ -172,7 +160,7 @@ class Classifier:
             name=self.name,
             architecture=self.architecture,
             source=self.source,
-            sha256=_sha256(self.network.state_dict()),
+            sha256=self._weights_hash(),
             input_size=self.input_size,
             mean=self.mean,
             std=self.std,
@@ -180,6 +168,15 @@ class Classifier:
             labels=self.classes,
             notes=self.notes,
         )
+
+    def _weights_hash(self) -> str:
+        """Computed anew only when a tensor was written to or replaced since."""
+        state = self.network.state_dict()
+        seen = [(tensor.data_ptr(), tensor._version) for tensor in state.values()]
+        if self.found.get("weights seen") != seen:
+            self.found["weights hash"] = _sha256(state)
+            self.found["weights seen"] = seen
+        return self.found["weights hash"]
 
     def _probe(self, channels: int | None) -> tuple[int, int]:
         failures = []
@@ -247,12 +244,6 @@ def _size(size: tuple[int, int]) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _known_interpolation(interpolation: str) -> str:
-    if interpolation not in _RESAMPLING:
-        raise OptionError(f"interpolation must be one of {', '.join(_RESAMPLING)}; got {interpolation!r}.")
-    return interpolation
-
-
 def _per_channel(values: Sequence[float] | None, default: float, channels: int, what: str) -> tuple[float, ...]:
     if values is None:
         return (default,) * channels
@@ -269,22 +260,6 @@ def _labels(labels: Sequence[str] | None, classes: int) -> tuple[str, ...]:
     if len(labels) != classes:
         raise OptionError(f"{len(labels)} labels were given; the network has {classes} classes.")
     return tuple(str(label) for label in labels)
-
-
-def _resize_and_crop(
-    picture: PILImage.Image, size: tuple[int, int], resize_size: int | None, resampling: PILImage.Resampling
-) -> PILImage.Image:
-    """The shorter side to `resize_size` (else just covering `size`), then the centre, as torchvision rounds."""
-    (height, width), (w, h) = size, picture.size
-    if resize_size is None:
-        scale = max(height / h, width / w)
-        new_w, new_h = max(width, round(w * scale)), max(height, round(h * scale))
-    else:
-        short = min(w, h)
-        new_w, new_h = (resize_size, int(resize_size * h / w)) if w <= h else (int(resize_size * w / short), resize_size)
-    resized = picture if (new_w, new_h) == (w, h) else picture.resize((new_w, new_h), resampling)
-    left, top = round((new_w - width) / 2), round((new_h - height) / 2)
-    return resized.crop((left, top, left + width, top + height))
 
 
 def _sha256(state: Mapping[str, Tensor]) -> str:

@@ -1,0 +1,5 @@
+"""`python -m cnnaudit`."""
+
+from cnnaudit.cli import main
+
+main()

@@ -1,0 +1,190 @@
+"""The methods: a plain function each, in an explicit dict.
+
+A new one is a function in a file of its own and an entry in `METHODS`; the command line's choices,
+the page's cards and the parametrised tests follow from the dict.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cnnaudit.attribution.cam import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
+from cnnaudit.attribution.deep_lift import deep_lift
+from cnnaudit.attribution.gradients import input_x_gradient, saliency, smoothgrad
+from cnnaudit.attribution.guided_backprop import guided_backprop
+from cnnaudit.attribution.integrated_gradients import integrated_gradients
+from cnnaudit.attribution.lime import lime
+from cnnaudit.attribution.occlusion import occlusion
+from cnnaudit.attribution.query import Query
+from cnnaudit.attribution.yardsticks import edges, random
+from cnnaudit.results import Attribution, MethodCard
+
+MethodFunction = Callable[..., Attribution]
+"""`method(query, *, option=default, …) -> Attribution`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method's function, and what a reader must know about it."""
+
+    function: MethodFunction
+    title: str
+    unit: str
+    signed: bool
+    says: str
+    cannot_say: str
+    paper: str
+    shares_gradient: bool = False
+    baseline: bool = False
+
+    def card(self, name: str) -> MethodCard:
+        """What goes on the page."""
+        return MethodCard(
+            name, self.title, self.says, self.cannot_say, self.unit, self.signed, self.baseline, self.paper
+        )
+
+
+_SLOPE = "score per unit of pixel value"
+
+METHODS: dict[str, Method] = {
+    "grad_cam": Method(
+        grad_cam,
+        title="Grad-CAM",
+        unit="score per place of the layer's map",
+        signed=False,
+        says="Where the layer's maps that raise the score are active.",
+        cannot_say="It is as coarse as the layer's map, shows nothing that speaks against the target, and can "
+        "light up places that the network does not use, because each map has one weight for all places.",
+        paper="Selvaraju et al. 2017, arXiv:1610.02391",
+        shares_gradient=True,
+    ),
+    "grad_cam_plus_plus": Method(
+        grad_cam_plus_plus,
+        title="Grad-CAM++",
+        unit="arbitrary",
+        signed=False,
+        says="Like Grad-CAM, with weights meant to cover several instances of an object.",
+        cannot_say="Its values have no unit, and it shows nothing that speaks against the target.",
+        paper="Chattopadhay et al. 2018, arXiv:1710.11063",
+        shares_gradient=True,
+    ),
+    "hires_cam": Method(
+        hires_cam,
+        title="HiResCAM",
+        unit="score per place of the layer's map",
+        signed=True,
+        says="Each place's own first-order share in the score, for and against; exact where only average "
+        "pooling and one linear layer follow.",
+        cannot_say="It is as coarse as the layer's map, and each place has seen more of the picture than it covers.",
+        paper="Draelos and Carin 2020, arXiv:2011.08891",
+        shares_gradient=True,
+    ),
+    "layer_cam": Method(
+        layer_cam,
+        title="LayerCAM",
+        unit="score per place of the layer's map",
+        signed=False,
+        says="Where active places of the layer's maps raise the score, each with its own weight.",
+        cannot_say="It shows nothing that speaks against the target, and drops negative slopes without a theory why.",
+        paper="Jiang et al. 2021, IEEE TIP 30",
+        shares_gradient=True,
+    ),
+    "occlusion": Method(
+        occlusion,
+        title="Occlusion",
+        unit="score lost when hidden",
+        signed=True,
+        says="What the score really loses when a window is hidden: a measurement, not an estimate.",
+        cannot_say="It sees one window at a time, so evidence that stands in two places goes unnoticed; and a "
+        "hidden window is itself something new to the network.",
+        paper="Zeiler and Fergus 2014, arXiv:1311.2901",
+    ),
+    "lime": Method(
+        lime,
+        title="LIME",
+        unit="score gained when shown",
+        signed=True,
+        says="How much each segment adds to the score, on average over many half-hidden copies of the picture.",
+        cannot_say="It depends on the segments and on what hides them, and a linear model may not fit.",
+        paper="Ribeiro et al. 2016, arXiv:1602.04938",
+    ),
+    "integrated_gradients": Method(
+        integrated_gradients,
+        title="Integrated gradients",
+        unit="score",
+        signed=True,
+        says="Each pixel's share in the difference of the score to an empty picture; the shares add up to it.",
+        cannot_say="The answer depends on what counts as empty, and the pictures in between are ones that "
+        "the network has never seen.",
+        paper="Sundararajan et al. 2017, arXiv:1703.01365",
+    ),
+    "deep_lift": Method(
+        deep_lift,
+        title="DeepLIFT",
+        unit="score",
+        signed=True,
+        says="Each pixel's share in the difference of the score to a black picture, passed back layer by layer.",
+        cannot_say="Dark pixels get little by construction, because the baseline is black.",
+        paper="Shrikumar et al. 2017, arXiv:1704.02685",
+    ),
+    "input_x_gradient": Method(
+        input_x_gradient,
+        title="Input × gradient",
+        unit="score",
+        signed=True,
+        says="A first guess at each pixel's share in the score, from the slope at this picture.",
+        cannot_say="Dark pixels get nothing by construction, and a slope says little about larger changes.",
+        paper="Shrikumar et al. 2016, arXiv:1605.01713",
+        shares_gradient=True,
+    ),
+    "saliency": Method(
+        saliency,
+        title="Saliency",
+        unit=_SLOPE,
+        signed=False,
+        says="Which pixels would move the score most if they changed a little.",
+        cannot_say="It is sensitivity, not evidence: it says neither for or against, nor what the pixel adds now.",
+        paper="Simonyan et al. 2013, arXiv:1312.6034",
+        shares_gradient=True,
+    ),
+    "smoothgrad": Method(
+        smoothgrad,
+        title="SmoothGrad",
+        unit=_SLOPE,
+        signed=False,
+        says="Saliency with the slope averaged over noisy copies of the picture.",
+        cannot_say="It describes a smoothed network, not the one that made the prediction.",
+        paper="Smilkov et al. 2017, arXiv:1706.03825",
+    ),
+    "guided_backprop": Method(
+        guided_backprop,
+        title="Guided backpropagation",
+        unit=_SLOPE,
+        signed=False,
+        says="Fine structure that excites the network on the way to the score.",
+        cannot_say="It is no evidence for the prediction: it stays nearly the same for other classes and for "
+        "random weights (Adebayo et al. 2018), and mostly redraws edges.",
+        paper="Springenberg et al. 2014, arXiv:1412.6806",
+    ),
+    "random": Method(
+        random,
+        title="Random noise",
+        unit="arbitrary",
+        signed=False,
+        says="Nothing: noise that knows neither picture nor network.",
+        cannot_say="Anything. A method that does no better than this explains nothing.",
+        paper="",
+        baseline=True,
+    ),
+    "edges": Method(
+        edges,
+        title="Edges of the picture",
+        unit="pixel value per pixel",
+        signed=False,
+        says="Where the picture has edges, without asking the network.",
+        cannot_say="Anything about the network. A heatmap that looks like this may owe its looks to the picture.",
+        paper="Adebayo et al. 2018, arXiv:1810.03292",
+        baseline=True,
+    ),
+}
+
+__all__ = ["METHODS", "Method", "MethodFunction", "Query"]

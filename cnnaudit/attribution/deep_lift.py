@@ -1,0 +1,95 @@
+"""DeepLIFT with the rescale rule, by replacing the nonlinear operations that a forward pass meets.
+
+The picture and its baseline go through the network as one batch, picture first. Every nonlinear
+operation is replaced by one with the same value whose backward pass carries multipliers
+(differences of output over differences of input) instead of derivatives. Since operations are
+replaced and not modules, a ReLU that is reused, in place or functional is treated like any other.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnnaudit import hooks
+from cnnaudit.attribution.query import Query, to_heatmap
+from cnnaudit.attribution.rescale import maximum_pool, product, rescaled
+from cnnaudit.fills import Fill, filled
+from cnnaudit.results import Attribution
+
+_ELEMENTWISE: tuple[Callable[..., Any], ...] = (
+    F.relu, F.relu6, F.hardtanh, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus,
+    F.hardswish, F.hardsigmoid, F.sigmoid, F.tanh, F.prelu, F.logsigmoid, F.softsign, F.tanhshrink,
+    torch.relu, torch.sigmoid, torch.tanh, torch.exp, torch.sqrt, torch.clamp,
+    Tensor.relu, Tensor.sigmoid, Tensor.tanh, Tensor.exp, Tensor.sqrt, Tensor.clamp, Tensor.clamp_min,
+)  # fmt: skip
+_IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.relu_: F.relu,
+    torch.relu_: F.relu,
+    Tensor.relu_: F.relu,
+    Tensor.sigmoid_: torch.sigmoid,
+    Tensor.tanh_: torch.tanh,
+    Tensor.clamp_: torch.clamp,
+}
+_PRODUCTS: tuple[Callable[..., Any], ...] = (
+    torch.mul,
+    Tensor.mul,
+    Tensor.mul_,
+    Tensor.__mul__,
+    Tensor.__imul__,
+)
+_MAX_POOLS: tuple[Callable[..., Any], ...] = (F.max_pool2d, torch.max_pool2d)
+
+
+def deep_lift(query: Query, *, baseline: Fill = "black") -> Attribution:
+    r"""Each pixel's share in the difference of the score to a baseline's, by the rescale rule.
+
+    At a nonlinearity $y = f(x)$ the multiplier is $m = \Delta y / \Delta x$ (the derivative where
+    $\Delta x$ vanishes); at a product of two signals each has the other's mean as its multiplier; at
+    max-pooling the difference goes to the places that hold the two maxima.
+
+    Args:
+        query: the question.
+        baseline: the picture to compare with.
+
+    Returns:
+        A signed map `h w` in units of score; it sums to $s(x) - s(x')$. `completeness_error` says
+        how nearly: operations without a rule (normalisation over positions, softmax, attention)
+        keep their gradient and break the sum.
+
+    Shrikumar, Greenside and Kundaje 2017, arXiv:1704.02685, section 3.5.1 (rescale); the product rule
+    is the exact first-order one.
+    """
+    fresh = query.forward_passes
+    start = filled(query.pixels, baseline)
+    both = torch.cat([query.pixels, start]).detach().requires_grad_()
+    with hooks.intercepted(_replacements()):
+        scores = query.score(both)
+        multipliers = torch.autograd.grad(scores[0], both)[0][0]
+    attribution = ((query.pixels - start)[0] * multipliers).sum(0)
+    difference = float((scores[0] - scores[1]).detach())
+    error = abs(float(attribution.double().sum()) - difference) / max(abs(difference), 1e-6)
+    note = f"The map sums to the score difference only within {error:.1%}: an operation has no rule here."
+    return Attribution(
+        to_heatmap(attribution),
+        facts={"baseline": baseline, "completeness_error": error, "score_difference": difference},
+        notes=(note,) if error > 0.01 else (),
+        forward_passes=query.forward_passes - fresh,
+    )
+
+
+def _replacements() -> dict[Callable[..., Any], Callable[..., Any]]:
+    table: dict[Callable[..., Any], Callable[..., Any]] = {op: _elementwise(op) for op in _ELEMENTWISE}
+    table |= {op: _elementwise(plain) for op, plain in _IN_PLACE.items()}
+    table |= dict.fromkeys(_PRODUCTS, product)
+    return table | dict.fromkeys(_MAX_POOLS, maximum_pool)
+
+
+def _elementwise(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def replacement(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        kwargs.pop("inplace", None)
+        return cast(Tensor, rescaled(x, lambda value: function(value, *args, **kwargs)))
+
+    return replacement

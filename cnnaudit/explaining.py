@@ -1,0 +1,291 @@
+"""`explain`: one picture, one method; `explain_all`: many of both, as a report."""
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import cnnaudit
+from cnnaudit import hooks
+from cnnaudit.attribution import METHODS, MethodFunction
+from cnnaudit.attribution.query import Query, to_heatmap
+from cnnaudit.classifier import Classifier
+from cnnaudit.data.images import from_array, read_image
+from cnnaudit.errors import CnnAuditError, ImageError, MethodError, OptionError, near_matches
+from cnnaudit.options import checked
+from cnnaudit.results import (
+    Attribution,
+    Declined,
+    Explanation,
+    Image,
+    ImageFailure,
+    ImageResult,
+    MethodCard,
+    Prediction,
+    Report,
+    RunFacts,
+    Target,
+)
+from cnnaudit.shapes import Pixels
+
+Picture = str | Path | Image | Tensor
+"""A file, a decoded picture, or pixels `1 c h w` (or `c h w`) in [0, 1] as `Classifier.prepare` makes them."""
+
+OptionMap = Mapping[str, Any]
+
+
+def explain(
+    classifier: Classifier,
+    image: Picture,
+    *,
+    method: str | MethodFunction = "grad_cam",
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    layer: str | None = None,
+    options: OptionMap | None = None,
+    seed: int = 0,
+) -> Explanation:
+    """Why the network gives this picture this score, by one method.
+
+    Args:
+        classifier: the network.
+        image: a file, an `Image`, or pixels `1 c h w` in [0, 1].
+        method: a name in `cnnaudit.attribution.METHODS`, or a function `f(query, *, …)` that returns
+            an `Attribution` or a tensor `h w`.
+        target: a label or an index; by default the network's first choice.
+        versus: a second class; the difference of the two logits is explained.
+        layer: the module whose maps CAM methods use; by default it is found.
+        options: the method's own keywords.
+        seed: of everything random.
+
+    Returns:
+        The explanation; the network is as it was.
+
+    Raises:
+        ImageError: the picture cannot be read.
+        OptionError: a wrong method, target, layer or option; the message names near matches.
+        NotApplicableError: the method does not apply to this network.
+    """
+    started = datetime.now(UTC)
+    picture, pixels = _open(classifier, image)
+    predictions = tuple(classifier.predict(pixels))
+    chosen = classifier.target(predictions[0].index if target is None else target, versus)
+    query = Query(classifier, pixels, chosen, layer=layer, seed=seed, image_id=picture.sha256)
+    name, function = _method(method)
+    run = run_facts(classifier, seed=seed, started=started, command=f"cnnaudit.explain(method={name!r})")
+    return _explain(query, picture, predictions[:5], name, function, options or {}, run)
+
+
+def explain_all(
+    classifier: Classifier,
+    images: Iterable[Picture],
+    *,
+    methods: Sequence[str] | None = None,
+    target: str | int | None = None,
+    versus: str | int | None = None,
+    layer: str | None = None,
+    options: Mapping[str, OptionMap] | None = None,
+    seed: int = 0,
+    command: str = "cnnaudit.explain_all()",
+    progress: Callable[[str, str], None] | None = None,
+) -> Report:
+    """Explain several pictures by several methods; a bad picture is a row of its own, and the rest go on.
+
+    Args:
+        classifier: the network.
+        images: files, `Image`s or pixels.
+        methods: names in `METHODS`; by default all of them.
+        target: a label, an index, or `"top3"` for the first three choices, each explained.
+        versus, layer, seed: as in `explain`.
+        options: the options of each method, by its name.
+        command: how the reader can make the report again.
+        progress: called with the picture's and the method's name before each explanation.
+
+    Returns:
+        A report. A method that does not apply is listed with its reason.
+
+    Raises:
+        OptionError: a wrong method, target, layer or option. It is raised before any picture is read
+            where it can be.
+    """
+    names = list(METHODS) if methods is None else list(methods)
+    chosen = options or {}
+    _check_options(names, chosen)
+    if layer is not None:
+        _check_layer(classifier, layer)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    run = run_facts(classifier, seed=seed, started=started, command=command)
+    results, failures = [], []
+    for image in images:
+        try:
+            results.append(_explain_picture(classifier, image, names, (target, versus), layer, chosen, run, progress))
+        except ImageError as error:
+            failures.append(ImageFailure(_name(image), str(error)))
+    run = replace(run, seconds=time.perf_counter() - clock)
+    return Report("explain", run, classifier.facts(), images=tuple(results), failures=tuple(failures))
+
+
+def run_facts(classifier: Classifier, *, seed: int, started: datetime, command: str) -> RunFacts:
+    """What a reader needs to run it again."""
+    versions = {"cnnaudit": cnnaudit.__version__, "python": platform.python_version()}
+    for package in ("torch", "torchvision", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    dtype = str(classifier.dtype).removeprefix("torch.")
+    return RunFacts(command, versions, seed, str(classifier.device), dtype, started.isoformat(timespec="seconds"), 0.0)
+
+
+def _explain_picture(
+    classifier: Classifier,
+    image: Picture,
+    names: Sequence[str],
+    wanted: tuple[str | int | None, str | int | None],
+    layer: str | None,
+    chosen: Mapping[str, OptionMap],
+    run: RunFacts,
+    progress: Callable[[str, str], None] | None,
+) -> ImageResult:
+    picture, pixels = _open(classifier, image)
+    predictions = tuple(classifier.predict(pixels))
+    made: list[Explanation] = []
+    declined: list[Declined] = []
+    shared = sum(METHODS[name].shares_gradient for name in names) > 1
+    for goal in _targets(classifier, predictions, *wanted):
+        query = Query(classifier, pixels, goal, layer=layer, seed=run.seed, image_id=picture.sha256, shared=shared)
+        for name in names:
+            if progress:
+                progress(picture.name, name)
+            try:
+                function = METHODS[name].function
+                made.append(_explain(query, picture, predictions[:5], name, function, chosen.get(name, {}), run))
+            except (MethodError, RuntimeError) as error:
+                declined.append(Declined(METHODS[name].card(name), goal, _reason(error)))
+    return ImageResult(picture, pixels.cpu(), predictions[:5], tuple(made), tuple(declined))
+
+
+def _explain(
+    query: Query,
+    picture: Image,
+    predictions: tuple[Prediction, ...],
+    name: str,
+    function: MethodFunction,
+    given: OptionMap,
+    run: RunFacts,
+) -> Explanation:
+    complete = checked(name, function, given)
+    clock = time.perf_counter()
+    with hooks.borrowed(query.classifier.network):
+        found = function(query, **complete)
+    attribution = found if isinstance(found, Attribution) else Attribution(to_heatmap(found))
+    seconds = time.perf_counter() - clock
+    _check_map(name, attribution, query.pixels)
+    card = METHODS[name].card(name) if name in METHODS and METHODS[name].function is function else _plain_card(name)
+    negative = bool((attribution.heatmap < 0).any())
+    return Explanation(
+        image=picture,
+        pixels=query.pixels.cpu(),
+        predictions=predictions,
+        target=query.target,
+        card=replace(card, signed=card.signed or negative),
+        heatmap=attribution.heatmap,
+        options=complete,
+        facts=attribution.facts,
+        notes=attribution.notes,
+        layer=attribution.layer,
+        parts=attribution.parts,
+        seconds=seconds,
+        forward_passes=attribution.forward_passes,
+        model=query.classifier.facts(),
+        run=replace(run, seconds=seconds),
+    )
+
+
+def _check_map(name: str, attribution: Attribution, pixels: Pixels) -> None:
+    heatmap = attribution.heatmap
+    if tuple(heatmap.shape) != tuple(pixels.shape[2:]):
+        raise MethodError(f"{name} returned a map of {tuple(heatmap.shape)}; expected {tuple(pixels.shape[2:])}.")
+    if not bool(torch.isfinite(heatmap).all()):
+        raise MethodError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
+
+
+def _plain_card(name: str) -> MethodCard:
+    says = "What the function that was given computes."
+    return MethodCard(name, name, says, "It was not checked against anything.", "score", True, False, "")
+
+
+def _method(method: str | MethodFunction) -> tuple[str, MethodFunction]:
+    if callable(method):
+        return getattr(method, "__name__", type(method).__name__), method
+    if method not in METHODS:
+        raise OptionError(
+            f"There is no method {method!r}.{near_matches(method, METHODS)} There are: {', '.join(METHODS)}."
+        )
+    return method, METHODS[method].function
+
+
+def _check_options(names: Sequence[str], chosen: Mapping[str, OptionMap]) -> None:
+    for name in names:
+        checked(name, _method(name)[1], chosen.get(name, {}))
+    for name in chosen:
+        _method(name)
+        if name not in names:
+            raise OptionError(f"An option is given for {name}, which is not among the methods: {', '.join(names)}.")
+
+
+def _check_layer(classifier: Classifier, layer: str) -> None:
+    from cnnaudit.attribution.layers import find_module
+
+    find_module(classifier, layer)
+
+
+def _open(classifier: Classifier, image: Picture) -> tuple[Image, Pixels]:
+    if isinstance(image, Tensor):
+        pixels = _valid_pixels(classifier, image)
+        return from_array((pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy(), name="pixels"), pixels
+    picture = image if isinstance(image, Image) else read_image(image)
+    return picture, classifier.prepare(picture)
+
+
+def _valid_pixels(classifier: Classifier, pixels: Tensor) -> Pixels:
+    pixels = pixels.detach().unsqueeze(0) if pixels.ndim == 3 else pixels.detach()
+    if pixels.ndim != 4 or len(pixels) != 1 or pixels.shape[1] != classifier.channels:
+        raise OptionError(
+            f"Pixels are one picture, (1, {classifier.channels}, height, width); got {tuple(pixels.shape)}."
+        )
+    if not pixels.is_floating_point() or float(pixels.min()) < 0 or float(pixels.max()) > 1:
+        raise OptionError("Pixels are floating-point values in [0, 1], before normalisation.")
+    return pixels.to(classifier.device, torch.float32)
+
+
+def _targets(
+    classifier: Classifier,
+    predictions: Sequence[Prediction],
+    target: str | int | None,
+    versus: str | int | None,
+) -> list[Target]:
+    text = str(target).lower()
+    if text.startswith("top") and text[3:].isdigit() and text not in {label.lower() for label in classifier.labels}:
+        count = int(text[3:])
+        if not 1 <= count <= classifier.classes:
+            raise OptionError(f"--target top1 to top{classifier.classes} are possible; got {target}.")
+        return [classifier.target(p.index, versus) for p in predictions[:count]]
+    return [classifier.target(predictions[0].index if target is None else target, versus)]
+
+
+def _reason(error: CnnAuditError | RuntimeError) -> str:
+    text = str(error).strip().splitlines()
+    first = text[0] if text else type(error).__name__
+    return first if isinstance(error, CnnAuditError) else f"failed in the network: {type(error).__name__}: {first}"
+
+
+def _name(image: Picture) -> str:
+    return str(image) if isinstance(image, str | Path) else getattr(image, "name", None) or "pixels"
