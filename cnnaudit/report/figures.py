@@ -99,7 +99,15 @@ def shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
     return np.asarray(small)
 
 
-def data_uri(picture: np.ndarray, quality: int, *, subsampling: int = 2) -> str:
+def jpeg_uri(picture: np.ndarray, quality: int, *, subsampling: int = 2) -> str:
     """The picture as a JPEG inside a `data:` address."""
-    data = encoded(picture, "JPEG", quality=quality, subsampling=subsampling, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+    return _uri("jpeg", encoded(picture, "JPEG", quality=quality, subsampling=subsampling, optimize=True))
+
+
+def png_uri(picture: np.ndarray) -> str:
+    """The picture as a PNG inside a `data:` address."""
+    return _uri("png", encoded(picture, "PNG", optimize=True))
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -34,9 +34,7 @@ def dumps(report: Report) -> str:
 
 def _image(result: ImageResult) -> dict[str, Any]:
     made = {
-        id(maps.explanation): _explanation(maps, group)
-        for group in groups(result.explanations)
-        for maps in group.maps
+        id(maps.explanation): _explanation(maps, group) for group in groups(result.explanations) for maps in group.maps
     }
     return {
         "name": result.image.name,

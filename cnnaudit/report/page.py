@@ -94,7 +94,7 @@ class Section:
     @property
     def pixelated(self) -> bool:
         """True for a picture so small that its pixels should stay visible."""
-        return max(self.shape) < _PIXELATED_BELOW
+        return _is_small(self.shape)
 
     @property
     def explains_first_choice(self) -> bool:
@@ -114,14 +114,28 @@ def section(result: ImageResult) -> Section:
     asked = (*result.explanations, *result.declined)
     return Section(
         result,
-        photo=figures.data_uri(picture, _PHOTO_QUALITY, subsampling=0),
-        thumbnail=figures.data_uri(figures.shrunk(picture, _THUMBNAIL_SIZE), _OVERLAY_QUALITY),
+        photo=_photo(picture),
+        thumbnail=figures.jpeg_uri(figures.shrunk(picture, _THUMBNAIL_SIZE), _OVERLAY_QUALITY),
         shape=(picture.shape[0], picture.shape[1]),
         targets=tuple(dict.fromkeys(each.target for each in asked)),
         cards=tuple(card for card in cards if not card.method.baseline),
         yardsticks=tuple(card for card in cards if card.method.baseline),
         refusals=tuple(_refusals(result.declined)),
     )
+
+
+def _is_small(shape: tuple[int, ...]) -> bool:
+    return max(shape[:2]) < _PIXELATED_BELOW
+
+
+def _photo(picture: np.ndarray) -> str:
+    """JPEG, or PNG where single pixels will be seen."""
+    small = _is_small(picture.shape)
+    return figures.png_uri(picture) if small else figures.jpeg_uri(picture, _PHOTO_QUALITY, subsampling=0)
+
+
+def _overlay(drawn: np.ndarray) -> str:
+    return figures.png_uri(drawn) if _is_small(drawn.shape) else figures.jpeg_uri(drawn, _OVERLAY_QUALITY)
 
 
 def _refusals(declined: Sequence[Declined]) -> Iterator[Refusal]:
@@ -142,7 +156,7 @@ def _panel(maps: Maps, group: Group, picture: np.ndarray) -> Panel:
     drawn = _drawn(maps.whole, picture, legend)
     return Panel(
         explanation.target,
-        picture=drawn if drawn is None else figures.data_uri(drawn, _OVERLAY_QUALITY),
+        picture=drawn if drawn is None else _overlay(drawn),
         codes=encoding.deflated(encoding.display_codes(maps.whole, group.limit)),
         legend=legend,
         parts=tuple(_part(name, values, picture, legend) for name, values in maps.parts.items()),
@@ -154,7 +168,7 @@ def _panel(maps: Maps, group: Group, picture: np.ndarray) -> Panel:
 def _part(name: str, values: np.ndarray, picture: np.ndarray, legend: Legend) -> Part:
     drawn = _drawn(values, picture, legend)
     small = drawn if drawn is None else figures.shrunk(drawn, _PART_SIZE)
-    return Part(name, small if small is None else figures.data_uri(small, _OVERLAY_QUALITY))
+    return Part(name, small if small is None else _overlay(small))
 
 
 def _drawn(values: np.ndarray, picture: np.ndarray, legend: Legend) -> np.ndarray | None:
@@ -180,7 +194,7 @@ def _parameters(explanation: Explanation) -> Iterator[Row]:
 def _findings(explanation: Explanation, values: np.ndarray) -> Iterator[Row]:
     yield from ((_words(name), numbers.fact(value)) for name, value in explanation.facts.items())
     if values.max() > 0:
-        yield "evidence for that lies in a tenth of the pixels", numbers.percent(explanation.concentration)
+        yield "share of the evidence in the top tenth of the pixels", numbers.percent(explanation.concentration)
     yield "forward passes", numbers.count(explanation.forward_passes)
 
 
