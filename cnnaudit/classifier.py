@@ -60,7 +60,7 @@ class Classifier:
             self.network.to(device)
         self.input_size = _size(input_size)
         self.resize_size = resize_size
-        self.interpolation = known_interpolation(interpolation)
+        self.interpolation: Interpolation = known_interpolation(interpolation)
         self.channels, self.classes = self._probe(channels)
         self.mean = _per_channel(mean, 0.0, self.channels, "mean")
         self.std = _per_channel(std, 1.0, self.channels, "std")

@@ -1,0 +1,64 @@
+"""The command line: parse, call the library, print, exit code. torch is imported inside commands only.
+
+Results go to standard output; progress, warnings and errors to standard error. Exit code: 0 done,
+1 findings at or above `--fail-on`, 2 could not run.
+"""
+
+import importlib
+
+import click
+
+from cnnaudit import __version__
+from cnnaudit.cli.config import read_config
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "explain": ("cnnaudit.cli.explain", "Why a network says what it says about photos, as a page."),
+    "train": ("cnnaudit.cli.train", "Train a network; the checkpoint carries its labels and preprocessing."),
+    "models": ("cnnaudit.cli.lists", "The models that --model takes by name."),
+    "methods": ("cnnaudit.cli.lists", "The explanation methods and their options."),
+}
+"""Where each verb lives, and what `--help` says of it without importing it."""
+
+
+class _Verbs(click.Group):
+    """Imports a verb's file only when the verb is used, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _command(cmd_name) if cmd_name in _COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from cnnaudit.errors import near_matches
+
+            near = near_matches(args[0], _COMMANDS)
+            raise click.UsageError(f"There is no verb {args[0]!r}.{near} Verbs: {', '.join(_COMMANDS)}.", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _command(name: str) -> click.Command:
+    return getattr(importlib.import_module(_COMMANDS[name][0]), name)
+
+
+@click.command(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="An option's value comes from the flag, else the environment (CNNAUDIT_MODEL, …), else "
+    "[tool.cnnaudit] in pyproject.toml or cnnaudit.toml, else the default.",
+)
+@click.version_option(__version__, prog_name="cnnaudit")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Is this CNN right for the right reasons?
+
+    Begin with: cnnaudit explain photo.jpg
+    """
+    ctx.default_map = read_config({name: _command(name) for name in _COMMANDS})
