@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -73,9 +74,7 @@ def picture(size: int = SIZE) -> np.ndarray:
     scene = np.where((rows > 0.55 + 0.05 * np.sin(7 * columns))[..., None], snow, sky)
     coat = 0.28 + 0.1 * np.sin(60 * columns + 25 * rows)[..., None] * np.array([1.0, 0.9, 0.8])
     scene = np.where(inside(rows, columns, 0.62, 0.5, 0.2, 0.3), coat, scene)
-    scene = np.where(
-        (((columns - 0.68) / 0.13) ** 2 + ((rows - 0.38) / 0.15) ** 2 < 1)[..., None], coat, scene
-    )
+    scene = np.where((((columns - 0.68) / 0.13) ** 2 + ((rows - 0.38) / 0.15) ** 2 < 1)[..., None], coat, scene)
     return np.rint(np.clip(scene, 0, 1) * 255).astype(np.uint8)
 
 
@@ -108,9 +107,7 @@ def squares(size: int = SIZE) -> np.ndarray:
     return np.kron(coarse, np.ones((tile, tile)))[:size, :size] * 5
 
 
-def card(
-    name: str, title: str, *, unit: str = "logit", signed: bool = True, baseline: bool = False
-) -> MethodCard:
+def card(name: str, title: str, *, unit: str = "logit", signed: bool = True, baseline: bool = False) -> MethodCard:
     return MethodCard(name, title, SAYS, CANNOT, unit, signed, baseline, "arXiv:1312.6034, eq. 3")
 
 
@@ -184,15 +181,25 @@ def full_result(of: Image | None = None) -> ImageResult:
     made = [explanation(method, values, of=of) for method, values in METHODS.values()]
     base = METHODS["integrated_gradients"]
     parts = {"black": base[1] * 1.2, "grey": noisy(10) * 3, "blurred": noisy(11)}
-    made[3] = explanation(
-        *base, of=of, parts=parts, notes=("Stopped at 64 steps; the sum misses the score by 0.2 %.",)
-    )
+    made[3] = explanation(*base, of=of, parts=parts, notes=("Stopped at 64 steps; the sum misses the score by 0.2 %.",))
     reason = "Score-CAM* needs a layer with spatial maps, and this network has none before its pooling."
     return result(made, [Declined(card("score_cam_star", "Score-CAM*"), WOLF, reason)])
 
 
 def full_report() -> Report:
     return report(full_result())
+
+
+@cache
+def full_html() -> str:
+    """The page of `full_report`, rendered once for all tests that only read it."""
+    return full_report().html()
+
+
+@cache
+def pair_html() -> str:
+    """The page of two pictures with all methods."""
+    return report(full_result(), full_result(image("b.jpg"))).html()
 
 
 def fallback(model: ModelFacts = MODEL) -> ModelFacts:

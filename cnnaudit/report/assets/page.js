@@ -155,12 +155,12 @@
     return text.replace("-", "−");
   }
 
-  function valueText({ codes, limit, signed, canvas, map }, row, column) {
+  function valueText({ codes, limit, signed, canvas }, row, column) {
     const code = codes[row * canvas.width + column];
     const beyond = Math.abs(code) > STEPS ? (code > 0 ? "> " : "< ") : "";
     const value = (Math.max(-STEPS, Math.min(STEPS, code)) / STEPS) * limit;
     const plus = signed && code > 0 ? "+" : "";
-    return `row ${row}, column ${column}: ${beyond}${plus}${written(value, limit)} ${map.dataset.unit}`;
+    return `${beyond}${plus}${written(value, limit)} at row ${row}, column ${column}`;
   }
 
   const readoutOf = (map) => map.querySelector(".readout");
