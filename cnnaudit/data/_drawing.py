@@ -17,6 +17,7 @@ _FULL = SIDE * SCALE
 
 Colour = tuple[float, float, float]
 Points = np.ndarray | Sequence[tuple[float, float]]
+"""Rows of x and y."""
 
 
 @cache
@@ -42,7 +43,7 @@ def open_curve(points: Points, steps: int = 6) -> np.ndarray:
     return np.vstack([np.einsum("sk,kpc->psc", _spline(steps), windows).reshape(-1, 2), p[-2]])
 
 
-def limb(spine: Points, widths: Sequence[float], steps: int = 5) -> np.ndarray:
+def limb(spine: Points, widths: Sequence[float], steps: int = 8) -> np.ndarray:
     """The outline of a bent, tapered limb: `spine` with a full width at each of its points."""
     line = open_curve(spine, steps)
     at = np.linspace(0, len(widths) - 1, len(line))
@@ -71,6 +72,11 @@ def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> np.n
     angle = np.arange(16) * (np.pi / 8)
     a, b = rx * np.cos(angle), ry * np.sin(angle)
     return np.stack([x + a * np.cos(turn) - b * np.sin(turn), y + a * np.sin(turn) + b * np.cos(turn)], 1)
+
+
+def moved(points: Points, right: float, down: float) -> np.ndarray:
+    """`points`, elsewhere."""
+    return np.asarray(points, float) + np.array([right, down])
 
 
 def mirrored(points: Points) -> np.ndarray:

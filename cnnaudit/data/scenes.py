@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from cnnaudit.data._animals import BODIES, husky, wolf
+from cnnaudit.data._animals import husky, wolf
+from cnnaudit.data._bodies import BODIES
 from cnnaudit.data._drawing import SIDE, Layer, between, blend, clouds, cover_of, ellipse, sheet, stamp
 from cnnaudit.data._heads import from_front, from_side
 from cnnaudit.data._landscapes import LANDSCAPES
@@ -37,7 +38,7 @@ class Scene:
     Attributes:
         image: 128 x 128, RGB.
         pixels: the same as float32 in [0, 1].
-        mask: where the animal covers at least half of a pixel, after what stands before it.
+        mask: every pixel in which some of the animal is to be seen; none of what stands before it.
     """
 
     image: Image
@@ -121,7 +122,7 @@ def _compose(
     landscape, foreground, shadow = LANDSCAPES[background]
     picture = landscape(behind)
     hidden = sheet()
-    colours = foreground(before, hidden) if before.random() < 0.6 else None
+    colours = foreground(before, hidden) if before.random() < 0.7 else None
     layer = _animal(label, place, looks)
     _shade(picture, layer, shadow)
     layer.cut(hidden)
@@ -131,8 +132,10 @@ def _compose(
     if colours is not None:
         blend(picture, cover_of(hidden), colours)
     if background == "snow" and before.random() < 0.4:
-        _flakes(picture, before)
-    return _lit(picture, light), cover >= 0.5
+        flakes = _flakes(before)
+        blend(picture, flakes, (255, 255, 255))
+        cover = cover * (1 - flakes)
+    return _lit(picture, light), cover > 0
 
 
 _ROWS = (np.arange(SIDE, dtype=np.float32) / SIDE)[:, None, None]
@@ -140,8 +143,8 @@ _ROWS = (np.arange(SIDE, dtype=np.float32) / SIDE)[:, None, None]
 
 def _animal(label: Label, place: np.random.Generator, looks: np.random.Generator) -> Layer:
     """The animal on a layer of its own, somewhere in the picture."""
-    unit = between(place, 54, 80)
-    room = 5 + 0.6 * (80 - unit)
+    unit = between(place, 48, 80)
+    room = 5 + 0.55 * (80 - unit)
     layer = Layer((SIDE / 2 + between(place, -room, room), between(place, 107, 122)), unit, bool(place.random() < 0.5))
     pose = tuple(BODIES)[int(place.random() * len(BODIES))]
     facing, howling = place.random() < 0.55, place.random() < 0.3
@@ -163,12 +166,12 @@ def _shade(picture: np.ndarray, layer: Layer, colour: tuple[float, float, float]
     blend(picture, np.clip(1 - far, 0, 1) * np.float32(0.6), colour)
 
 
-def _flakes(picture: np.ndarray, rng: np.random.Generator) -> None:
-    """Falling snow, before everything."""
+def _flakes(rng: np.random.Generator) -> np.ndarray:
+    """How much of each pixel falling snow covers, before everything else."""
     stencil = sheet()
     for x, y, r in rng.random((int(rng.random() * 60) + 15, 3)) * (SIDE, SIDE, 1):
         stamp(stencil, ellipse(x, y, 0.5 + 0.8 * r, 0.5 + 0.8 * r))
-    blend(picture, cover_of(stencil) * np.float32(0.9), (255, 255, 255))
+    return cover_of(stencil)
 
 
 def _lit(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
