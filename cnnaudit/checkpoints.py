@@ -74,5 +74,5 @@ def read_card(path: Path) -> Card | None:
         raw = json.loads(metadata[KEY])
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
         return Card(**fields)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path} has a damaged cnnaudit card ({error}). Train or export it again.") from error

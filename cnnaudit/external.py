@@ -28,8 +28,11 @@ def from_factory(spec: str, given: str | Path | None, *, trust_model: bool) -> S
         ModelError: importing or calling it fails, or gives no `torch.nn.Module`.
         WeightsError, UntrustedModelError: the weights file cannot be used.
     """
-    with _importable_here(), seeded():
-        network = _made(spec, _imported(spec))
+    with _importable_here():
+        with seeded():
+            found = _imported(spec)
+        with seeded():  # again: the first import draws numbers of its own, the second one does not
+            network = _made(spec, found)
     architecture, origin = type(network).__name__, f"as {spec} makes them"
     if given in (None, RANDOM):
         notes = (f"weights are as {spec} makes them",) if given == RANDOM else ()

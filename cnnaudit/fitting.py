@@ -17,6 +17,7 @@ _OLD_NAMES = (
     (re.compile(r"(encoder_layer_\d+\.mlp\.)linear_1\."), r"\g<1>0."),
     (re.compile(r"(encoder_layer_\d+\.mlp\.)linear_2\."), r"\g<1>3."),
 )
+_COUNTER = "num_batches_tracked"
 _LISTED = 10
 
 
@@ -111,7 +112,7 @@ def _match(network: nn.Module, given: Mapping[str, Tensor]) -> _Match:
     state, notes = _renamed(given, expected)
     state = {key: value for key, value in state.items() if not _superfluous(network, key)}
     for key in expected.keys() - state.keys():
-        if key.endswith("num_batches_tracked"):
+        if key.endswith(_COUNTER) and key.replace(_COUNTER, "running_mean") in state:
             state[key] = expected[key]
     state, head = _renamed_head(state, expected)
     wrong = {k: (expected[k], state[k]) for k in expected if k in state and not _same(expected[k], state[k])}

@@ -99,7 +99,7 @@ def _source(model: str, weights: str | Path | None, trust_model: bool, progress:
         return sources.from_architecture(model, weights, trust_model=trust_model)
     if model.startswith("timm:"):
         return external.from_timm(model.removeprefix("timm:"), weights, trust_model=trust_model)
-    if Path(model).exists() or Path(model).suffix in weight_files.SUFFIXES:
+    if model and (Path(model).exists() or Path(model).suffix in weight_files.SUFFIXES):
         return sources.from_file(Path(model), weights, trust_model=trust_model)
     if _FACTORY.fullmatch(model):
         return external.from_factory(model, weights, trust_model=trust_model)

@@ -27,6 +27,7 @@ from cnnaudit.models import ARCHITECTURES
 RANDOM = "none"
 RANDOM_NOTE = "weights are random: predictions mean nothing"
 _SEED = 0
+_LARGEST_SIDE = 4096  # pixels; a crafted file could otherwise fill the memory with its probe picture
 _CLASS_KEYWORDS = ("labels", "num_classes", "classes")
 
 
@@ -109,7 +110,7 @@ def _member(name: str, given: str | Path | None) -> WeightsEnum | None:
         return members[bare]
     if Path(given).exists() or Path(given).suffix in weights.SUFFIXES:
         return None
-    if bare in torchvision_models.get_model_weights(name).__members__:
+    if bare in torchvision_models.get_model_weights(name).__members__ and bare not in members:
         raise OptionError(f"{given} has no classifier, only features; {name} has {', '.join(members)}.")
     raise OptionError(
         f"{given!r} is no file, and no weights of {name}.{near_matches(str(given), members)} "
@@ -220,19 +221,24 @@ def _checked(card: checkpoints.Card | None, path: Path) -> checkpoints.Card:
 
 def _problem(card: checkpoints.Card) -> str | None:
     numbers = (int, float)
+    per_channel = (1, card.channels)
     checks: dict[str, bool] = {
         "architecture": isinstance(card.architecture, str),
         "arguments": isinstance(card.arguments, Mapping),
         "labels": _all(card.labels, (str,)) and len(card.labels) > 0,
-        "input_size": _all(card.input_size, (int,)) and len(card.input_size) == 2,
-        "mean": _all(card.mean, numbers),
-        "std": _all(card.std, numbers) and min(card.std, default=1) > 0,
+        "input_size": _all(card.input_size, (int,)) and len(card.input_size) == 2 and _sides_fit(card.input_size),
+        "mean": _all(card.mean, numbers) and len(card.mean) in per_channel,
+        "std": _all(card.std, numbers) and len(card.std) in per_channel and min(card.std) > 0,
         "channels": card.channels in (1, 3),
         "resize_size": card.resize_size is None or isinstance(card.resize_size, int),
         "interpolation": card.interpolation in ("nearest", "bilinear", "bicubic"),
     }
     wrong = [field for field, fine in checks.items() if not fine]
     return f"{', '.join(wrong)} is not what it should be" if wrong else None
+
+
+def _sides_fit(size: tuple[int, ...]) -> bool:
+    return all(1 <= side <= _LARGEST_SIDE for side in size)
 
 
 def _all(values: Any, kinds: tuple[type, ...]) -> bool:
