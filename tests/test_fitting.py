@@ -139,8 +139,10 @@ def test_mnasnet_loads_without_its_version() -> None:
     assert fit(lambda _n: models.mnasnet0_5(weights=None), state, what="mnasnet0_5", origin="m.safetensors").notes == ()
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-@pytest.mark.parametrize("classes", [1000, 5])
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("googlenet", 1000), ("googlenet", 5), pytest.param("inception_v3", 5, marks=pytest.mark.slow)],
+)
 def test_auxiliary_heads_in_the_file_are_left_out(name: str, classes: int) -> None:
     state = models.get_model(name, weights=None, init_weights=False, num_classes=classes).state_dict()
     assert any(key.startswith(("aux1.", "AuxLogits.")) for key in state)
