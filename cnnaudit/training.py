@@ -3,7 +3,8 @@
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def train(
     correlation: float = 0.95,
     samples: int = 2000,
     test_samples: int = 2000,
-    epochs: int = 8,
+    epochs: int = 5,
     batch_size: int = 64,
     learning_rate: float = 3e-3,
     seed: int = 7,
@@ -122,12 +123,13 @@ def train(
         seed=seed,
         drawn=_as_progress(progress, epochs),
     )
-    network = _fresh(arch, len(pictures.labels), seed).to(place)
-    history, best = _fit(network, pictures, recipe, place, progress)
-    network.load_state_dict(best)
-    tests = {key: _measure(network, split, place)[1] for key, split in pictures.tests.items()}
-    _write(path, network, _card(pictures, recipe, history, tests, place))
-    classifier = loading.load(str(path), device=place)
+    with _own_randomness(seed, place):
+        network = ARCHITECTURES[arch](labels=len(pictures.labels)).to(place)
+        history, best = _fit(network, pictures, recipe, place, progress)
+        network.load_state_dict(best)
+        tests = {key: _measure(network, split, place)[1] for key, split in pictures.tests.items()}
+        _write(path, network, _card(pictures, recipe, history, tests, place))
+        classifier = loading.load(path, device=place)
     return TrainingResult(classifier, history, _best_epoch(history), tests, path)
 
 
@@ -147,11 +149,21 @@ def _as_progress(progress: Progress | None, epochs: int) -> Callable[[int, int],
     return lambda done, total: progress(0, epochs, done, total, math.nan, math.nan)
 
 
-def _fresh(arch: str, labels: int, seed: int) -> nn.Module:
-    """The untrained network; the global random state is as before afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ARCHITECTURES[arch](labels=labels)
+@contextmanager
+def _own_randomness(seed: int, place: torch.device) -> Iterator[None]:
+    """First weights and dropout draw from `seed`; afterwards the global random state is as before."""
+    accelerator = None if place.type == "cpu" else torch.get_device_module(place)
+    before = torch.get_rng_state()
+    there = accelerator.get_rng_state() if accelerator else None
+    try:
+        torch.default_generator.manual_seed(seed)
+        if accelerator:
+            accelerator.manual_seed(seed)
+        yield
+    finally:
+        torch.set_rng_state(before)
+        if accelerator:
+            accelerator.set_rng_state(there)
 
 
 def _fit(
