@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cnnaudit import catalog, checkpoints, loading, sources
+from cnnaudit import checkpoints, loading
 from cnnaudit.checkpoints import Card
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import (
@@ -31,6 +31,7 @@ from cnnaudit.errors import (
     UntrustedModelError,
     WeightsError,
 )
+from cnnaudit.loading import catalog, sources
 from cnnaudit.models import ARCHITECTURES, BUNDLED
 from cnnaudit.results import Image
 

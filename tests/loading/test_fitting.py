@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from cnnaudit import catalog
 from cnnaudit.errors import WeightsError
-from cnnaudit.fitting import Fitted, fit, load_exactly
+from cnnaudit.loading import catalog
+from cnnaudit.loading.fitting import Fitted, fit, load_exactly
 
 State = dict[str, Tensor]
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from cnnaudit.catalog import architecture_of
 from cnnaudit.errors import WeightsError
+from cnnaudit.loading.catalog import architecture_of
 
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _OLD_NAMES = (

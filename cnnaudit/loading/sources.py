@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_models
 from torchvision.models import WeightsEnum
 
-from cnnaudit import catalog, checkpoints, hooks, weights
-from cnnaudit.catalog import Preset
-from cnnaudit.download import Progress, checksum_prefix, fetch
+from cnnaudit import checkpoints, hooks
 from cnnaudit.errors import OptionError, WeightsError, near_matches
-from cnnaudit.fitting import Fitted, fit
+from cnnaudit.loading import catalog, weights
+from cnnaudit.loading.catalog import Preset
+from cnnaudit.loading.download import Progress, checksum_prefix, fetch
+from cnnaudit.loading.fitting import Fitted, fit
 from cnnaudit.models import ARCHITECTURES
 
 RANDOM = "none"

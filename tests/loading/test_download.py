@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from local_server import Server, serving
 
-from cnnaudit import download
 from cnnaudit.errors import DownloadError, WeightsError
+from cnnaudit.loading import download
 
 BODY = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(BODY).hexdigest()

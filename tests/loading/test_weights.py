@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cnnaudit import weights
 from cnnaudit.checkpoints import Card, write
 from cnnaudit.errors import ModelError, UntrustedModelError, WeightsError
+from cnnaudit.loading import weights
 
 
 def net() -> nn.Sequential:

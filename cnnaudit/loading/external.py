@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from cnnaudit import weights
-from cnnaudit.catalog import Preset, default_weights, preset_of
-from cnnaudit.download import reach
 from cnnaudit.errors import DownloadError, ModelError, UnknownModelError, near_matches
-from cnnaudit.fitting import fit, load_exactly
-from cnnaudit.sources import RANDOM, RANDOM_NOTE, Source, adapted, seeded
+from cnnaudit.loading import weights
+from cnnaudit.loading.catalog import Preset, default_weights, preset_of
+from cnnaudit.loading.download import reach
+from cnnaudit.loading.fitting import fit, load_exactly
+from cnnaudit.loading.sources import RANDOM, RANDOM_NOTE, Source, adapted, seeded
 
 
 def from_factory(spec: str, given: str | Path | None, *, trust_model: bool) -> Source:
