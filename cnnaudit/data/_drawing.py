@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFilter
 SIDE = 128
 SCALE = 4
 _FULL = SIDE * SCALE
+_ANGLES = np.arange(16) * (np.pi / 8)
+_COSINES, _SINES = np.cos(_ANGLES), np.sin(_ANGLES)
 
 Colour = tuple[float, float, float]
 Points = np.ndarray | Sequence[tuple[float, float]]
@@ -69,8 +71,7 @@ def fur(outline: np.ndarray, depth: float, rng: np.random.Generator) -> np.ndarr
 
 def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> np.ndarray:
     """Sixteen points of an ellipse about (x, y), its first axis turned by `turn` radians."""
-    angle = np.arange(16) * (np.pi / 8)
-    a, b = rx * np.cos(angle), ry * np.sin(angle)
+    a, b = rx * _COSINES, ry * _SINES
     return np.stack([x + a * np.cos(turn) - b * np.sin(turn), y + a * np.sin(turn) + b * np.cos(turn)], 1)
 
 
@@ -139,9 +140,9 @@ class Layer:
             return
         size = (int(high[0] - low[0]), int(high[1] - low[1]))
         stencil, patch = Image.new("L", size), Image.new("RGB", size, _ink(colour))
-        _fill(stencil, shape - low, 255)
+        _fill(stencil, 255, shape - low)
         for mark in marks:
-            _fill(patch, self._place(mark.outline) - low, _ink(mark.colour))
+            _fill(patch, _ink(mark.colour), self._place(mark.outline) - low)
         if soft and marks:
             patch = patch.filter(ImageFilter.BoxBlur(round(soft * self.unit * SCALE)))
         corner = (int(low[0]), int(low[1]))
@@ -167,13 +168,15 @@ def sheet() -> Image.Image:
     return Image.new("L", (_FULL, _FULL))
 
 
-def stamp(stencil: Image.Image, points: Points, value: int = 255) -> None:
-    """Fill a polygon, given in picture pixels, on a stencil."""
-    _fill(stencil, np.round(np.asarray(points, float) * SCALE), value)
+def stamp(stencil: Image.Image, *polygons: Points, value: int = 255) -> None:
+    """Fill polygons, given in picture pixels, on a stencil."""
+    _fill(stencil, value, *(np.round(np.asarray(points, float) * SCALE) for points in polygons))
 
 
-def _fill(image: Image.Image, points: np.ndarray, ink: int | tuple[int, int, int]) -> None:
-    ImageDraw.Draw(image).polygon(points.ravel().tolist(), fill=ink)
+def _fill(image: Image.Image, ink: int | tuple[int, int, int], *polygons: np.ndarray) -> None:
+    pen = ImageDraw.Draw(image)
+    for points in polygons:
+        pen.polygon(points.ravel().tolist(), fill=ink)
 
 
 def _reduced(image: Image.Image) -> np.ndarray:

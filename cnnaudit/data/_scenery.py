@@ -70,7 +70,7 @@ def treeline(
         stamp(trees, tree)
         if snow:
             stamp(caps, tree)
-            stamp(caps, moved(tree, 0.8, height * 0.06), 0)
+            stamp(caps, moved(tree, 0.8, height * 0.06), value=0)
     blend(picture, cover_of(trees), gradient(colour, mix(colour, (20, 34, 40), 0.25), row - height, row))
     if snow:
         blend(picture, cover_of(caps) * np.float32(snow), (238, 243, 250))
@@ -90,7 +90,7 @@ def mountains(picture: np.ndarray, rng: np.random.Generator, row: float, colour:
         zigzag += [(x - half * 0.2, low - 3), (x - half * 0.5, low)]
         if snow:
             stamp(caps, [top, *zigzag])
-            stamp(caps, [(x + 1, row - height), (x + half * 0.5, low), (x + half * 0.2, low + 2)], 170)
+            stamp(caps, [(x + 1, row - height), (x + half * 0.5, low), (x + half * 0.2, low + 2)], value=170)
     blend(picture, cover_of(rock), gradient(colour, mix(colour, (225, 230, 236), 0.45), row - 34, row))
     if snow:
         blend(picture, cover_of(caps) * np.float32(0.9), (240, 244, 250))
@@ -156,10 +156,10 @@ def shafts(picture: np.ndarray, rng: np.random.Generator) -> None:
 
 def blades(stencil: Image.Image, rng: np.random.Generator, x: float, y: float, height: float) -> None:
     """Five blades of grass that grow at (x, y)."""
-    for lean in rng.random(5) * 1.2 - 0.6:
-        root = x + 2.4 * lean
-        tip = (root + height * lean, y - height * (0.6 + 0.4 * float(rng.random())))
-        stamp(stencil, [(root - 0.5, y), tip, (root + 0.5, y)])
+    lean = rng.random(5) * 1.2 - 0.6
+    root, tip = x + 2.4 * lean, height * lean
+    rows = np.stack([np.full(5, y), y - height * (0.6 + 0.4 * rng.random(5)), np.full(5, y)], 1)
+    stamp(stencil, *np.stack([np.stack([root - 0.5, root + tip, root + 0.5], 1), rows], 2))
 
 
 def tufts(picture: np.ndarray, rng: np.random.Generator, row: float, colour: Colour) -> None:

@@ -125,7 +125,8 @@ def _compose(
     colours = foreground(before, hidden) if before.random() < 0.7 else None
     layer = _animal(label, place, looks)
     _shade(picture, layer, shadow)
-    layer.cut(hidden)
+    if colours is not None:
+        layer.cut(hidden)
     painted, cover = layer.flatten()
     if animal:
         picture = picture * (1 - cover[..., None]) + painted * (1.08 - 0.2 * _ROWS)
@@ -161,16 +162,16 @@ def _animal(label: Label, place: np.random.Generator, looks: np.random.Generator
 def _shade(picture: np.ndarray, layer: Layer, colour: tuple[float, float, float]) -> None:
     """The animal's shadow on the ground."""
     x, y = layer.origin
-    rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
-    far = ((columns - x) / (0.62 * layer.unit)) ** 2 + ((rows - y) / (0.1 * layer.unit)) ** 2
+    steps = np.arange(SIDE, dtype=np.float32)
+    far = ((steps - x) / (0.62 * layer.unit))[None] ** 2 + ((steps - y) / (0.1 * layer.unit))[:, None] ** 2
     blend(picture, np.clip(1 - far, 0, 1) * np.float32(0.6), colour)
 
 
 def _flakes(rng: np.random.Generator) -> np.ndarray:
     """How much of each pixel falling snow covers, before everything else."""
     stencil = sheet()
-    for x, y, r in rng.random((int(rng.random() * 60) + 15, 3)) * (SIDE, SIDE, 1):
-        stamp(stencil, ellipse(x, y, 0.5 + 0.8 * r, 0.5 + 0.8 * r))
+    flakes = rng.random((int(rng.random() * 60) + 15, 3)) * (SIDE, SIDE, 1)
+    stamp(stencil, *(ellipse(x, y, 0.5 + 0.8 * r, 0.5 + 0.8 * r) for x, y, r in flakes))
     return cover_of(stencil)
 
 
