@@ -1,6 +1,7 @@
 """A `Classifier` is a network with its geometry, normalisation and labels."""
 
 import hashlib
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,8 +66,8 @@ class Classifier:
         self.mean = _per_channel(mean, 0.0, self.channels, "mean")
         self.std = _per_channel(std, 1.0, self.channels, "std")
         self.labels = _labels(labels, self.classes)
-        self.name = name or type(network).__name__
-        self.architecture = architecture or type(network).__name__
+        self.name = name or type(self.network).__name__
+        self.architecture = architecture or type(self.network).__name__
         self.source = source
         self.notes = tuple(notes)
         self.found: dict[str, Any] = {}  # what probing has found of this network, kept for the next question
@@ -97,8 +98,8 @@ class Classifier:
             raise OptionError(
                 f"pixels have shape {tuple(pixels.shape)}; this network takes n x {self.channels} x h x w in [0, 1]."
             )
-        mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(-1, 1, 1)
+        mean = torch.tensor(self.mean, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)
         output = find_logits(self.network(((pixels - mean) / std).to(self.dtype)), len(pixels)).float()
         return torch.cat([torch.zeros_like(output), output], 1) if output.shape[1] == 1 else output
 
@@ -129,13 +130,12 @@ class Classifier:
         Raises:
             OptionError: there is no such class; the message names near matches.
         """
-        if isinstance(label, str):
-            matches = [k for k, known in enumerate(self.labels) if known.lower() == label.lower()]
-            if matches:
-                return matches[0]
+        named = self._named(label) if isinstance(label, str) else None
+        if named is not None:
+            return named
         try:
-            index = int(label)
-        except ValueError:
+            index = int(label) if isinstance(label, str) else operator.index(label)
+        except (ValueError, TypeError):
             raise OptionError(
                 f"{self.name} has no class {label!r}.{near_matches(str(label), self.labels)} "
                 f"Give a label or an index from 0 to {self.classes - 1}."
@@ -143,6 +143,15 @@ class Classifier:
         if not 0 <= index < self.classes:
             raise OptionError(f"{self.name} has the classes 0 to {self.classes - 1}; got {index}.")
         return index
+
+    def _named(self, label: str) -> int | None:
+        """The class of this name; upper and lower case count only where two classes differ in nothing else."""
+        exact = [k for k, known in enumerate(self.labels) if known == label]
+        matches = exact or [k for k, known in enumerate(self.labels) if known.lower() == label.lower()]
+        if len(matches) > 1:
+            known = ", ".join(f"{self.labels[k]!r}: {k}" for k in matches)
+            raise OptionError(f"{label!r} names several classes ({known}). Give the index.")
+        return matches[0] if matches else None
 
     def target(self, label: str | int, versus: str | int | None = None) -> Target:
         """The score to explain: a class's logit, or its difference to `versus`."""
@@ -170,9 +179,9 @@ class Classifier:
         )
 
     def _weights_hash(self) -> str:
-        """Computed anew only when a tensor was written to or replaced since."""
-        state = self.network.state_dict()
-        seen = [(tensor.data_ptr(), tensor._version) for tensor in state.values()]
+        """Computed anew only when a tensor was written to or replaced since, as its place and sum tell."""
+        state = {name: t for name, t in self.network.state_dict().items() if isinstance(t, Tensor)}
+        seen = [(t.data_ptr(), 0 if t.is_inference() else t._version, float(t.double().sum())) for t in state.values()]
         if self.found.get("weights seen") != seen:
             self.found["weights hash"] = _sha256(state)
             self.found["weights seen"] = seen
@@ -186,7 +195,9 @@ class Classifier:
                 with hooks.borrowed(self.network), torch.no_grad():
                     columns = find_logits(self.network(probe), 2).shape[1]
                 return candidate, max(columns, 2)
-            except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+            except ModelError:
+                raise
+            except Exception as error:  # whatever a user's forward raises, it is the answer to this probe
                 failures.append(f"with {candidate} channels: {str(error).splitlines()[0] if str(error) else error!r}")
         raise ModelError(
             f"{type(self.network).__name__} fails on a picture of {self.input_size[0]}x{self.input_size[1]} "
@@ -208,6 +219,9 @@ def find_logits(output: Any, n: int) -> Tensor:
             return tensor.flatten(1)
         if tensor.ndim == 1 and len(tensor) == n:
             return tensor.unsqueeze(1)
+    for tensor in candidates if n == 1 else ():
+        if tensor.ndim < 2:  # the network squeezed its batch away
+            return tensor.reshape(1, -1)
     found = ", ".join(str(tuple(t.shape)) for t in candidates) or type(output).__name__
     raise ModelError(f"The network returned {found}; expected logits of shape ({n}, classes).")
 
@@ -225,9 +239,9 @@ def _candidates(output: Any) -> list[Tensor]:
 def _unwrap(network: nn.Module) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise OptionError(f"Classifier takes a torch.nn.Module; got {type(network).__name__}.")
-    compiled = getattr(network, "_orig_mod", None)
-    inner = compiled if isinstance(compiled, nn.Module) else network
-    return inner.module if isinstance(inner, nn.DataParallel) else inner
+    wrapped = isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel)
+    inner = network.module if wrapped else getattr(network, "_orig_mod", None)
+    return _unwrap(inner) if isinstance(inner, nn.Module) else network
 
 
 def _place(network: nn.Module) -> tuple[torch.device, torch.dtype]:

@@ -15,13 +15,13 @@ from torch import Tensor
 import cnnaudit
 from cnnaudit import hooks
 from cnnaudit.attribution import METHODS, MethodFunction
-from cnnaudit.attribution.query import Query, to_heatmap
+from cnnaudit.attribution.layers import find_module
+from cnnaudit.attribution.query import Query, finished
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.images import from_array, read_image
-from cnnaudit.errors import CnnAuditError, ImageError, MethodError, OptionError, near_matches
+from cnnaudit.errors import CnnAuditError, ImageError, MethodError, ModelError, OptionError, near_matches
 from cnnaudit.options import checked
 from cnnaudit.results import (
-    Attribution,
     Declined,
     Explanation,
     Image,
@@ -70,10 +70,13 @@ def explain(
 
     Raises:
         ImageError: the picture cannot be read.
-        OptionError: a wrong method, target, layer or option; the message names near matches.
+        OptionError: a wrong method, target or option; the message names near matches.
+        LayerError: no such layer, or one without maps.
         NotApplicableError: the method does not apply to this network.
     """
     started = datetime.now(UTC)
+    if layer is not None:
+        find_module(classifier, layer)
     picture, pixels = _open(classifier, image)
     predictions = tuple(classifier.predict(pixels))
     chosen = classifier.target(predictions[0].index if target is None else target, versus)
@@ -112,21 +115,21 @@ def explain_all(
         A report. A method that does not apply is listed with its reason.
 
     Raises:
-        OptionError: a wrong method, target, layer or option. It is raised before any picture is read
-            where it can be.
+        OptionError, LayerError: a wrong method, target, layer or option. It is raised before any
+            picture is read where it can be.
     """
     names = list(METHODS) if methods is None else list(methods)
     chosen = options or {}
     _check_options(names, chosen)
     if layer is not None:
-        _check_layer(classifier, layer)
+        find_module(classifier, layer)
     started, clock = datetime.now(UTC), time.perf_counter()
     run = run_facts(classifier, seed=seed, started=started, command=command)
     results, failures = [], []
     for image in images:
         try:
             results.append(_explain_picture(classifier, image, names, (target, versus), layer, chosen, run, progress))
-        except ImageError as error:
+        except (ImageError, ModelError, MethodError) as error:
             failures.append(ImageFailure(_name(image), str(error)))
     run = replace(run, seconds=time.perf_counter() - clock)
     return Report("explain", run, classifier.facts(), images=tuple(results), failures=tuple(failures))
@@ -185,9 +188,8 @@ def _explain(
     clock = time.perf_counter()
     with hooks.borrowed(query.classifier.network):
         found = function(query, **complete)
-    attribution = found if isinstance(found, Attribution) else Attribution(to_heatmap(found))
+    attribution = finished(name, found, query.pixels)
     seconds = time.perf_counter() - clock
-    _check_map(name, attribution, query.pixels)
     card = METHODS[name].card(name) if name in METHODS and METHODS[name].function is function else _plain_card(name)
     negative = bool((attribution.heatmap < 0).any())
     return Explanation(
@@ -207,14 +209,6 @@ def _explain(
         model=query.classifier.facts(),
         run=replace(run, seconds=seconds),
     )
-
-
-def _check_map(name: str, attribution: Attribution, pixels: Pixels) -> None:
-    heatmap = attribution.heatmap
-    if tuple(heatmap.shape) != tuple(pixels.shape[2:]):
-        raise MethodError(f"{name} returned a map of {tuple(heatmap.shape)}; expected {tuple(pixels.shape[2:])}.")
-    if not bool(torch.isfinite(heatmap).all()):
-        raise MethodError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
 
 
 def _plain_card(name: str) -> MethodCard:
@@ -241,27 +235,23 @@ def _check_options(names: Sequence[str], chosen: Mapping[str, OptionMap]) -> Non
             raise OptionError(f"An option is given for {name}, which is not among the methods: {', '.join(names)}.")
 
 
-def _check_layer(classifier: Classifier, layer: str) -> None:
-    from cnnaudit.attribution.layers import find_module
-
-    find_module(classifier, layer)
-
-
 def _open(classifier: Classifier, image: Picture) -> tuple[Image, Pixels]:
-    if isinstance(image, Tensor):
-        pixels = _valid_pixels(classifier, image)
-        return from_array((pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy(), name="pixels"), pixels
-    picture = image if isinstance(image, Image) else read_image(image)
-    return picture, classifier.prepare(picture)
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be differentiated
+        if isinstance(image, Tensor):
+            pixels = _valid_pixels(classifier, image)
+            return from_array((pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy(), name="pixels"), pixels
+        picture = image if isinstance(image, Image) else read_image(image)
+        return picture, classifier.prepare(picture)
 
 
 def _valid_pixels(classifier: Classifier, pixels: Tensor) -> Pixels:
-    pixels = pixels.detach().unsqueeze(0) if pixels.ndim == 3 else pixels.detach()
+    pixels = pixels.clone() if pixels.is_inference() else pixels.detach()
+    pixels = pixels.unsqueeze(0) if pixels.ndim == 3 else pixels
     if pixels.ndim != 4 or len(pixels) != 1 or pixels.shape[1] != classifier.channels:
         raise OptionError(
             f"Pixels are one picture, (1, {classifier.channels}, height, width); got {tuple(pixels.shape)}."
         )
-    if not pixels.is_floating_point() or float(pixels.min()) < 0 or float(pixels.max()) > 1:
+    if not pixels.is_floating_point() or not bool(((pixels >= 0) & (pixels <= 1)).all()):
         raise OptionError("Pixels are floating-point values in [0, 1], before normalisation.")
     return pixels.to(classifier.device, torch.float32)
 
@@ -277,8 +267,19 @@ def _targets(
         count = int(text[3:])
         if not 1 <= count <= classifier.classes:
             raise OptionError(f"--target top1 to top{classifier.classes} are possible; got {target}.")
-        return [classifier.target(p.index, versus) for p in predictions[:count]]
-    return [classifier.target(predictions[0].index if target is None else target, versus)]
+        return _chosen(classifier, predictions[:count], versus)
+    if target is None:
+        return _chosen(classifier, predictions[:1], versus)
+    return [classifier.target(target, versus)]
+
+
+def _chosen(classifier: Classifier, choices: Sequence[Prediction], versus: str | int | None) -> list[Target]:
+    """The network's own choices as targets, without the class they are held against."""
+    other = None if versus is None else classifier.index(versus)
+    targets = [classifier.target(choice.index, versus) for choice in choices if choice.index != other]
+    if not targets:
+        raise MethodError(f"The target and its contrast are the same class, {choices[0].label!r}. Name a target.")
+    return targets
 
 
 def _reason(error: CnnAuditError | RuntimeError) -> str:

@@ -17,25 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_HOOK_TABLES = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-)
-
 
 @contextmanager
 def borrowed(network: nn.Module) -> Iterator[nn.Module]:
-    """Lend the network in evaluation mode, frozen, without in-place activations, with gradients on.
+    """Lend the network in evaluation mode, frozen, with gradients on.
 
     Afterwards, also after an exception, these are as before: every module's identity, `training`,
-    `inplace` and hooks; every parameter's identity, `requires_grad` and `.grad`; every buffer's
+    attributes and hooks; every parameter's identity, `requires_grad` and `.grad`; every buffer's
     identity and bits; grad and inference mode; and the global random state of torch, NumPy and Python.
-    Parameters are frozen inside, so nothing can write to their `.grad`.
+    Parameters are frozen inside, so nothing can write to their `.grad`. In-place activations stay in
+    place: a network may rely on what they overwrite.
     """
     modules = [_ModuleState.of(module) for module in network.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
@@ -46,7 +37,7 @@ def borrowed(network: nn.Module) -> Iterator[nn.Module]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for state in modules:
-            state.prepare()
+            state.module.training = False
         for parameter, _, _ in parameters:
             parameter.requires_grad_(False)
         yield network
@@ -70,7 +61,10 @@ def preserved_randomness() -> Iterator[None]:
 
 @contextmanager
 def watched(modules: Mapping[str, nn.Module], seen: Callable[[str, Any], Tensor | None]) -> Iterator[None]:
-    """Call `seen(name, output)` after each forward of the modules; a tensor it returns takes the output's place."""
+    """Call `seen(name, output)` after each forward of the modules; a tensor it returns takes the output's place.
+
+    An in-place operation behind the module may overwrite `output` later: keep a clone, or return one.
+    """
     with ExitStack() as stack:
         for name, module in modules.items():
             handle = module.register_forward_hook(lambda _m, _i, output, name=name: seen(name, output))
@@ -82,7 +76,8 @@ def watched(modules: Mapping[str, nn.Module], seen: Callable[[str, Any], Tensor 
 def intercepted(replacements: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
     """Route torch operations to replacements while inside; each is called with the operation's own arguments.
 
-    A replacement may call the operation it replaces: interception is off while it runs.
+    A replacement may call the operation it replaces: interception is off while it runs. One of an
+    operation that works in place ends with `x.copy_(result)`, since others may hold `x`.
     """
     with _Interception(replacements):
         yield
@@ -105,37 +100,30 @@ class _Interception(TorchFunctionMode):
 
 @dataclass(frozen=True, slots=True)
 class _ModuleState:
-    """What one module was like: its tables are copied, so that additions and removals both show."""
+    """What one module was like: its attributes, and the contents of those that are tables."""
 
     module: nn.Module
     training: bool
-    inplace: Any
-    tables: Mapping[str, Mapping[Any, Any]]
+    attributes: Mapping[str, Any]
+    tables: Sequence[tuple[dict[Any, Any], Mapping[Any, Any]]]
 
     @classmethod
     def of(cls, module: nn.Module) -> "_ModuleState":
-        names = (*_HOOK_TABLES, "_parameters", "_buffers", "_modules")
-        tables = {n: dict(module.__dict__[n]) for n in names if isinstance(module.__dict__.get(n), dict)}
-        return cls(module, module.training, module.__dict__.get("inplace"), tables)
-
-    def prepare(self) -> None:
-        self.module.training = False
-        if self.inplace is True:
-            self.module.__dict__["inplace"] = False
+        attributes = dict(vars(module))
+        tables = [(table, dict(table)) for table in attributes.values() if isinstance(table, dict)]
+        return cls(module, module.training, attributes, tables)
 
     def restore(self) -> None:
-        self.module.training = self.training
-        if self.inplace is True:
-            self.module.__dict__["inplace"] = True
-        for name, before in self.tables.items():
-            table = self.module.__dict__[name]
-            if list(table.items()) != list(before.items()) if name in _HOOK_TABLES else _differ(table, before):
-                table.clear()
-                table.update(before)
+        self.module.training = self.training  # a scripted module keeps it elsewhere than in its attributes
+        _put_back(vars(self.module), self.attributes)
+        for table, before in self.tables:
+            _put_back(table, before)
 
 
-def _differ(table: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    return [(k, id(v)) for k, v in table.items()] != [(k, id(v)) for k, v in before.items()]
+def _put_back(table: dict[Any, Any], before: Mapping[Any, Any]) -> None:
+    if [(key, id(value)) for key, value in table.items()] != [(key, id(value)) for key, value in before.items()]:
+        table.clear()
+        table.update(before)
 
 
 def _restore(

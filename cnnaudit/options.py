@@ -3,9 +3,13 @@
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from cnnaudit.errors import OptionError, near_matches
+
+_WORDS: dict[Any, bool] = {True: True, False: False, "true": True, "yes": True, "1": True}
+_WORDS |= {"false": False, "no": False, "0": False}
+_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", types.NoneType: "none"}
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -21,7 +25,7 @@ def checked(name: str, function: Callable[..., Any], given: Mapping[str, Any]) -
         OptionError: the function has no such option, or the value does not fit its annotation.
     """
     known = defaults(function)
-    hints = get_type_hints(function)
+    hints = {p.name: p.annotation for p in inspect.signature(function, eval_str=True).parameters.values()}
     for key in given:
         if key not in known:
             has = f"It has: {', '.join(known)}." if known else "It has none."
@@ -47,7 +51,7 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 
 
 def _try(value: Any, hint: Any) -> tuple[bool, Any]:
-    if hint is Any:
+    if hint is Any or hint is inspect.Parameter.empty:
         return True, value
     if get_origin(hint) is Literal:
         return value in get_args(hint), value
@@ -56,24 +60,13 @@ def _try(value: Any, hint: Any) -> tuple[bool, Any]:
     if hint is types.NoneType:
         return value is None or value == "none", None
     if hint is bool:
-        words = {
-            True: True,
-            False: False,
-            "true": True,
-            "yes": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "0": False,
-        }
-        return (isinstance(value, bool | str) and value in words), words.get(value) if isinstance(
-            value, bool | str
-        ) else None
+        fits = isinstance(value, bool | str) and value in _WORDS
+        return fits, _WORDS[value] if fits else None
     return _try_plain(value, hint)
 
 
 def _try_tuple(value: Any, item: Any) -> tuple[bool, Any]:
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
         return False, None
     tried = [
@@ -83,11 +76,13 @@ def _try_tuple(value: Any, item: Any) -> tuple[bool, Any]:
 
 
 def _try_plain(value: Any, hint: Any) -> tuple[bool, Any]:
+    if hint not in (int, float):  # of a user's own function: a class is checked, anything else is left to it
+        return not isinstance(hint, type) or isinstance(value, hint), value
     if isinstance(value, bool):
         return False, None
-    if isinstance(value, hint) or (hint is float and isinstance(value, int)):
+    if isinstance(value, int) or (hint is float and isinstance(value, float)):
         return True, hint(value)
-    if isinstance(value, str) and hint in (int, float):
+    if isinstance(value, str):
         try:
             return True, hint(value)
         except ValueError:
@@ -103,5 +98,5 @@ def _describe(hint: Any) -> str:
         elif get_origin(choice) is tuple:
             names.append(f"a list of {_describe(get_args(choice)[0])}, separated by commas")
         else:
-            names.append({int: "a whole number", float: "a number", bool: "true or false"}.get(choice, "none"))
+            names.append(_NOUNS.get(choice, getattr(choice, "__name__", str(choice))))
     return " or ".join(names)

@@ -7,15 +7,16 @@ replaced and not modules, a ReLU that is reused, in place or functional is treat
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cnnaudit import hooks
-from cnnaudit.attribution.query import Query, to_heatmap
-from cnnaudit.attribution.rescale import maximum_pool, product, rescaled
+from cnnaudit.attribution.in_place import replacement
+from cnnaudit.attribution.query import Query, gradients_of, to_heatmap
+from cnnaudit.attribution.rescale import maximum_pool, multiplied, product, rescaled
 from cnnaudit.fills import Fill, filled
 from cnnaudit.results import Attribution
 
@@ -29,17 +30,24 @@ _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
     F.relu_: F.relu,
     torch.relu_: F.relu,
     Tensor.relu_: F.relu,
+    F.leaky_relu_: F.leaky_relu,
+    F.elu_: F.elu,
+    F.hardtanh_: F.hardtanh,
     Tensor.sigmoid_: torch.sigmoid,
     Tensor.tanh_: torch.tanh,
+    Tensor.exp_: torch.exp,
+    Tensor.sqrt_: torch.sqrt,
     Tensor.clamp_: torch.clamp,
+    Tensor.clamp_min_: torch.clamp_min,
 }
 _PRODUCTS: tuple[Callable[..., Any], ...] = (
     torch.mul,
+    torch.multiply,
     Tensor.mul,
-    Tensor.mul_,
+    Tensor.multiply,
     Tensor.__mul__,
-    Tensor.__imul__,
 )
+_PRODUCTS_IN_PLACE: tuple[Callable[..., Any], ...] = (Tensor.mul_, Tensor.multiply_, Tensor.__imul__)
 _MAX_POOLS: tuple[Callable[..., Any], ...] = (F.max_pool2d, torch.max_pool2d)
 
 
@@ -67,7 +75,7 @@ def deep_lift(query: Query, *, baseline: Fill = "black") -> Attribution:
     both = torch.cat([query.pixels, start]).detach().requires_grad_()
     with hooks.intercepted(_replacements()):
         scores = query.score(both)
-        multipliers = torch.autograd.grad(scores[0], both)[0][0]
+        multipliers = gradients_of(scores[0], [both])[0][0]
     attribution = ((query.pixels - start)[0] * multipliers).sum(0)
     difference = float((scores[0] - scores[1]).detach())
     error = abs(float(attribution.double().sum()) - difference) / max(abs(difference), 1e-6)
@@ -81,15 +89,7 @@ def deep_lift(query: Query, *, baseline: Fill = "black") -> Attribution:
 
 
 def _replacements() -> dict[Callable[..., Any], Callable[..., Any]]:
-    table: dict[Callable[..., Any], Callable[..., Any]] = {op: _elementwise(op) for op in _ELEMENTWISE}
-    table |= {op: _elementwise(plain) for op, plain in _IN_PLACE.items()}
-    table |= dict.fromkeys(_PRODUCTS, product)
+    table: dict[Callable[..., Any], Callable[..., Any]] = {op: replacement(op, rescaled) for op in _ELEMENTWISE}
+    table |= {op: replacement(plain, rescaled, in_place=True) for op, plain in _IN_PLACE.items()}
+    table |= dict.fromkeys(_PRODUCTS, product) | dict.fromkeys(_PRODUCTS_IN_PLACE, multiplied)
     return table | dict.fromkeys(_MAX_POOLS, maximum_pool)
-
-
-def _elementwise(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def replacement(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        kwargs.pop("inplace", None)
-        return cast(Tensor, rescaled(x, lambda value: function(value, *args, **kwargs)))
-
-    return replacement

@@ -67,7 +67,7 @@ def smoothgrad(
     total = torch.zeros_like(query.pixels[0])
     for start in range(0, samples, batch):
         shape = (min(batch, samples - start), *query.pixels.shape[1:])
-        epsilon = torch.randn(shape, generator=generator).to(query.pixels.device)
+        epsilon = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(query.pixels.device)
         total += query.gradient(query.pixels + noise * epsilon)[1].sum(0)
     heatmap = to_heatmap(magnitude(total / samples, channels))
     return Attribution(heatmap, forward_passes=query.forward_passes - fresh)

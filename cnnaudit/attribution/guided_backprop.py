@@ -9,41 +9,34 @@ from torch import Tensor
 
 from cnnaudit import hooks
 from cnnaudit.attribution.gradients import Channels, magnitude
+from cnnaudit.attribution.in_place import replacement
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.errors import NotApplicableError
 from cnnaudit.results import Attribution
 
-_RECTIFIERS: dict[Callable[..., Any], Callable[..., Tensor]] = {
-    F.relu: lambda x, inplace=False: F.relu(x),
+_RECTIFIERS: tuple[Callable[..., Any], ...] = (F.relu, F.relu6, F.hardtanh, F.leaky_relu, torch.relu, Tensor.relu)
+_IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
     F.relu_: F.relu,
-    torch.relu: F.relu,
     torch.relu_: F.relu,
-    Tensor.relu: F.relu,
     Tensor.relu_: F.relu,
-    F.relu6: lambda x, inplace=False: F.relu6(x),
-    F.hardtanh: lambda x, min_val=-1.0, max_val=1.0, inplace=False: F.hardtanh(x, min_val, max_val),
-    F.leaky_relu: lambda x, negative_slope=0.01, inplace=False: F.leaky_relu(x, negative_slope),
+    F.hardtanh_: F.hardtanh,
+    F.leaky_relu_: F.leaky_relu,
 }
-"""The piecewise linear activations that the rule is defined for, each as a function that leaves its input alone."""
+"""The piecewise linear activations that the rule is put in place of."""
 
-_SMOOTH: tuple[Callable[..., Any], ...] = (
-    F.gelu,
-    F.silu,
-    F.hardswish,
-    F.mish,
-    F.elu,
-    F.selu,
-    F.celu,
-    F.softplus,
-)
-"""Activations that the rule is not defined for."""
+_OTHERS: tuple[Callable[..., Any], ...] = (
+    F.gelu, F.silu, F.hardswish, F.hardsigmoid, F.mish, F.elu, F.elu_, F.selu, F.celu, F.softplus, F.prelu, F.rrelu,
+    F.threshold, torch.sigmoid, torch.tanh, torch.prelu, torch.clamp, torch.clamp_min, torch.maximum, torch.where,
+    Tensor.sigmoid, Tensor.tanh, Tensor.clamp, Tensor.clamp_, Tensor.clamp_min, Tensor.clamp_min_,
+)  # fmt: skip
+"""Activations that keep their plain gradient, and operations that a ReLU may have been written as."""
 
 
 def guided_backprop(query: Query, *, channels: Channels = "max") -> Attribution:
     r"""The gradient with negative signals stopped at every ReLU: $R^l = 1[f^l > 0] \, 1[R^{l+1} > 0] \, R^{l+1}$.
 
     The rule is put in place of the operation, wherever it is called, so in-place, reused and
-    functional ReLUs all follow it. Smooth activations keep their plain gradient, and a note says so.
+    functional ReLUs all follow it. Other activations keep their plain gradient, and a note says so.
 
     Args:
         query: the question.
@@ -59,7 +52,7 @@ def guided_backprop(query: Query, *, channels: Channels = "max") -> Attribution:
     Springenberg et al. 2014, arXiv:1412.6806, section 3.4.
     """
     fresh = query.forward_passes
-    met = {"guided": 0, "smooth": 0}
+    met = {"guided": 0, "plain": 0}
     with hooks.intercepted(_replacements(met)):
         gradient = query.gradient(query.pixels)[1]
     if not met["guided"]:
@@ -67,31 +60,30 @@ def guided_backprop(query: Query, *, channels: Channels = "max") -> Attribution:
             "the forward pass meets no ReLU that can be guided (none is there, or it is compiled or "
             "written as clamp or where), so this would be the plain gradient. Use saliency."
         )
-    smooth = f"{met['smooth']} smooth activations have no guided rule and keep their plain gradient."
+    plain = f"{met['plain']} activations have no guided rule and keep their plain gradient."
     return Attribution(
         to_heatmap(magnitude(gradient[0], channels)),
         facts={"guided_activations": met["guided"]},
-        notes=(smooth,) if met["smooth"] else (),
+        notes=(plain,) if met["plain"] else (),
         forward_passes=query.forward_passes - fresh,
     )
 
 
 def _replacements(met: dict[str, int]) -> dict[Callable[..., Any], Callable[..., Any]]:
-    def guided(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def replacement(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            met["guided"] += 1
-            return cast(Tensor, _Guide.apply(original(x, *args, **kwargs)))
-
-        return replacement
+    def guided(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        met["guided"] += 1
+        return cast(Tensor, _Guide.apply(function(x)))
 
     def counted(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def replacement(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            met["smooth"] += 1
-            return original(x, *args, **kwargs)
+        def plain(*args: Any, **kwargs: Any) -> Tensor:
+            met["plain"] += 1
+            return original(*args, **kwargs)
 
-        return replacement
+        return plain
 
-    return {op: guided(plain) for op, plain in _RECTIFIERS.items()} | {op: counted(op) for op in _SMOOTH}
+    table = {op: replacement(op, guided) for op in _RECTIFIERS}
+    table |= {op: replacement(plain, guided, in_place=True) for op, plain in _IN_PLACE.items()}
+    return table | {op: counted(op) for op in _OTHERS}
 
 
 class _Guide(torch.autograd.Function):
@@ -99,7 +91,7 @@ class _Guide(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
+        return x.clone()  # a view could not be written to in place
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class _Path:
 
 
 def _integrate(query: Query, start: Tensor, tolerance: float, steps: int, max_steps: int, batch: int) -> _Path:
-    path = _at(query, start, torch.linspace(0, 1, steps + 1, dtype=torch.float64), batch)
+    path = _at(query, start, torch.linspace(0, 1, steps + 1, dtype=torch.float64, device="cpu"), batch)
     while path.error > tolerance and len(path.positions) <= max_steps:
         count = min(batch, max_steps + 1 - len(path.positions), len(path.positions) - 1)
         worst = path.local_errors.abs().topk(count).indices

@@ -1,5 +1,6 @@
 """Finding the layer whose maps the CAM methods use, by watching a forward pass."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +92,6 @@ def _record(classifier: Classifier, pixels: Pixels) -> list[_Call]:
 
 
 def _last_spatial(calls: list[_Call], pixels: Pixels) -> str:
-    skipped: set[int] = set()
     for call in reversed(calls):
         if _is_tokens(call.output, len(pixels)):
             raise NotApplicableError(
@@ -100,10 +100,9 @@ def _last_spatial(calls: list[_Call], pixels: Pixels) -> str:
             )
         if not is_spatial(call.output, pixels):
             continue
-        if isinstance(call.module, _PASSED_OVER) or id(call.output) in skipped:
-            skipped.add(id(call.output))
-            continue
-        return _outermost(calls, call)
+        same = [other for other in calls if other.output is call.output]
+        if not isinstance(same[0].module, _PASSED_OVER):  # an identity behind an activation returns the same tensor
+            return _outermost(same, calls)
     raise NotApplicableError(
         "this network has no convolutional maps (no module returns n c u v with more than one place). "
         "Use a gradient or perturbation method."
@@ -123,10 +122,9 @@ def _is_tokens(output: Any, n: int) -> bool:
     return isinstance(output, Tensor) and output.ndim == 3 and len(output) == n and output.shape[1] > 1
 
 
-def _outermost(calls: list[_Call], found: _Call) -> str:
-    counts: dict[str, int] = {}
-    for call in calls:
-        counts[call.name] = counts.get(call.name, 0) + 1
-    same = [call.name for call in calls if call.output is found.output]
-    once = [name for name in same if counts[name] == 1]
-    return min(once or same, key=lambda name: (name.count("."), same.index(name)))
+def _outermost(same: list[_Call], calls: list[_Call]) -> str:
+    """Of modules that return one tensor: one called once, the least nested, the last (an in-place activation)."""
+    times = Counter(call.name for call in calls)
+    active = [call.name for call in same if not isinstance(call.module, _PASSED_OVER)]
+    once = [name for name in active if times[name] == 1]
+    return min(reversed(once or active), key=lambda name: name.count("."))

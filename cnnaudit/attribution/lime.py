@@ -54,7 +54,7 @@ def lime(
     count = int(regions.max()) + 1
     if count < 2:
         raise NotApplicableError("the picture has one segment only (it is flat), so there is nothing to compare.")
-    shown = torch.rand(samples, count, generator=query.generator("lime")) < 0.5
+    shown = torch.rand(samples, count, generator=query.generator("lime"), dtype=torch.float32, device="cpu") < 0.5
     shown[0] = True
 
     def masks(start: int, stop: int) -> Masks:
@@ -83,7 +83,9 @@ def superpixels(pixels: Pixels, segments: int, compactness: float) -> Tensor:
 
 def _segment_means(pixels: Pixels, regions: Tensor) -> Pixels:
     flat, index = pixels[0].flatten(1), regions.flatten().to(pixels.device)
-    sums = torch.zeros(len(flat), int(regions.max()) + 1, device=pixels.device).index_add_(1, index, flat)
+    sums = torch.zeros(len(flat), int(regions.max()) + 1, dtype=flat.dtype, device=flat.device).index_add_(
+        1, index, flat
+    )
     means = sums / torch.bincount(index)
     return means[:, index].view_as(pixels)
 
@@ -102,7 +104,7 @@ def _fit(shown: Tensor, scores: Tensor, kernel_width: float) -> tuple[Tensor, fl
     fit: Any = base.explain_instance_with_data(  # the package's annotation of what it returns is wrong
         data, scores.double().numpy()[:, None], 1 - cosine, 0, data.shape[1], feature_selection="none"
     )
-    coefficients = torch.zeros(data.shape[1], dtype=torch.float64)
+    coefficients = torch.zeros(data.shape[1], dtype=torch.float64, device="cpu")
     for segment, coefficient in fit[1]:
         coefficients[int(segment)] = float(coefficient)
     return coefficients, float(fit[2])

@@ -43,7 +43,7 @@ def occlusion(
 
     def masks(start: int, stop: int) -> Masks:
         """Row 0 is the whole picture; row i hides window i."""
-        keep = torch.ones(stop - start, 1, height, width, dtype=torch.bool)
+        keep = torch.ones(stop - start, 1, height, width, dtype=torch.bool, device="cpu")
         for row in range(max(start, 1), stop):
             keep[row - start, 0, windows[row - 1][0], windows[row - 1][1]] = False
         return keep
@@ -69,7 +69,7 @@ def _windows(height: int, width: int, window: int, stride: int) -> list[tuple[sl
 
 
 def _average(windows: list[tuple[slice, slice]], losses: Tensor, size: tuple[int, int]) -> Tensor:
-    total, cover = torch.zeros(size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    total, cover = torch.zeros(2, *size, dtype=torch.float64, device="cpu")
     for (row, column), loss in zip(windows, losses.double(), strict=True):
         total[row, column] += loss
         cover[row, column] += 1

@@ -2,9 +2,10 @@
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +14,7 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_layer, find_module, is_spatial
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, MethodError, NotApplicableError
-from cnnaudit.results import Target
+from cnnaudit.results import Attribution, Target
 from cnnaudit.shapes import Heatmap, Logits, Pixels
 
 
@@ -66,7 +67,7 @@ class Query:
         """Scores `n` and their gradient `n c h w`, each picture's own; pictures do not mix in evaluation mode."""
         pixels = pixels.detach().requires_grad_()
         scores = self.score(pixels)
-        return scores.detach(), _gradients(scores.sum(), [pixels])[0]
+        return scores.detach(), gradients_of(scores.sum(), [pixels])[0]
 
     def input_gradient(self) -> Tensor:
         """The gradient of the target score at the picture, `1 c h w`; computed once for all methods."""
@@ -95,7 +96,7 @@ class Query:
     def generator(self, method: str) -> torch.Generator:
         """A CPU generator that depends on the seed, the picture and the method, and on nothing else."""
         digest = hashlib.sha256(f"{self.seed}/{self.image_id}/{method}".encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=False) >> 1)
+        return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "little", signed=False) >> 1)
 
     def _full_pass(self) -> None:
         """Both the input's and the layer's gradient in one pass, once; nothing where there are no usable maps."""
@@ -120,7 +121,7 @@ class Query:
         if not kept:
             raise LayerError(f"layer {name!r} takes no part in this network's forward pass; name another.")
         wanted = [kept[-1]] if cut else [kept[-1], pixels]
-        gradients = _gradients(score, wanted)
+        gradients = gradients_of(score, wanted)
         maps = LayerMaps(name, kept[-1].detach()[0].float(), gradients[0][0].float())
         return maps, None if cut else gradients[1]
 
@@ -130,13 +131,36 @@ def to_heatmap(values: Tensor) -> Heatmap:
     return values.detach().to("cpu", torch.float32).contiguous()
 
 
+def finished(name: str, found: Any, pixels: Pixels) -> Attribution:
+    """What a method returned, as an `Attribution` whose map is checked, float32 and on the CPU.
+
+    Raises:
+        MethodError: it is no map, not as large as the picture, or not finite.
+    """
+    attribution = found if isinstance(found, Attribution) else Attribution(found)
+    values = attribution.heatmap
+    values = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if not isinstance(values, Tensor):
+        raise MethodError(f"{name} returned {type(values).__name__}; expected a map (height, width) or an Attribution.")
+    if values.shape != pixels.shape[2:]:
+        raise MethodError(f"{name} returned a map of {tuple(values.shape)}; expected {tuple(pixels.shape[2:])}.")
+    if not bool(torch.isfinite(values).all()):
+        raise MethodError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
+    return replace(attribution, heatmap=to_heatmap(values))
+
+
 def resized(values: Tensor, pixels: Pixels) -> Heatmap:
     """A map `u v` enlarged to the picture's size, bilinear."""
     size = (int(pixels.shape[2]), int(pixels.shape[3]))
     return to_heatmap(F.interpolate(values[None, None], size=size, mode="bilinear", align_corners=False)[0, 0])
 
 
-def _gradients(score: Tensor, wanted: list[Tensor]) -> list[Tensor]:
+def gradients_of(score: Tensor, wanted: list[Tensor]) -> list[Tensor]:
+    """The gradient of a score at each tensor; zero where the score does not depend on it.
+
+    Raises:
+        NotApplicableError: the score has no gradient.
+    """
     if not score.requires_grad:
         raise NotApplicableError(
             "this network's scores have no gradient (its forward detaches, runs under no_grad, or "

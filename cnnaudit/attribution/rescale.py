@@ -16,15 +16,20 @@ _NEAR = 1e-6
 
 def rescaled(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """`function(x)`, elementwise, whose backward multiplies by the ratio of differences."""
-    return cast(Tensor, _Rescale.apply(x, function)) if x.requires_grad else function(x)
+    return cast(Tensor, _Rescale.apply(x, function)) if x.requires_grad and _halves(x) else function(x)
 
 
 def product(a: Any, b: Any) -> Any:
     r"""$ab$, with $\Delta(ab) = \bar b \, \Delta a + \bar a \, \Delta b$, means taken over picture and baseline."""
     both = isinstance(a, Tensor) and isinstance(b, Tensor) and a.requires_grad and b.requires_grad
-    if not both or len(a) != len(b):
+    if not both or not _halves(a) or not _halves(b) or len(a) != len(b):
         return a * b
     return _Product.apply(a, b)
+
+
+def multiplied(a: Tensor, b: Any) -> Tensor:
+    """`product`, written into `a`."""
+    return a.copy_(product(a.clone(), b))
 
 
 def maximum_pool(
@@ -40,21 +45,20 @@ def maximum_pool(
     arguments = (kernel_size, stride, padding, dilation, ceil_mode)
     if return_indices:
         return F.max_pool2d_with_indices(x, *arguments)
-    return _MaxPool.apply(x, arguments) if x.requires_grad else F.max_pool2d(x, *arguments)
+    return _MaxPool.apply(x, arguments) if x.requires_grad and _halves(x) else F.max_pool2d(x, *arguments)
 
 
 class _Rescale(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        y = function(x)
-        ctx.save_for_backward(x, y)
+        ctx.save_for_backward(x.detach().clone())  # others may write into x, or into what is returned
         ctx.function = function
-        return y
+        return function(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        x, y = ctx.saved_tensors
-        (picture, baseline), (y1, y0) = x.chunk(2), y.chunk(2)
+        (x,) = ctx.saved_tensors
+        (picture, baseline), (y1, y0) = x.chunk(2), ctx.function(x).chunk(2)
         delta = picture - baseline
         near = delta.abs() < _NEAR
         ratio = (y1 - y0) / torch.where(near, 1.0, delta)
@@ -81,12 +85,13 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, arguments: tuple[Any, ...]) -> Tensor:
         y, places = F.max_pool2d_with_indices(x, *arguments)
-        ctx.save_for_backward(x, y, places)
+        ctx.save_for_backward(x, places)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        x, y, places = ctx.saved_tensors
+        x, places = ctx.saved_tensors
+        y = x.flatten(2).gather(2, places.flatten(2)).view_as(places)
         (x1, x0), (y1, y0), (at1, at0) = x.chunk(2), y.chunk(2), places.chunk(2)
         g, larger = gradients[0].chunk(2)[0], torch.maximum(y1, y0)
         share = torch.zeros_like(x1).flatten(2)
@@ -96,6 +101,11 @@ class _MaxPool(torch.autograd.Function):
         delta = (x1 - x0).flatten(2)
         near = delta.abs() < _NEAR
         return _first_half(torch.where(near, plain, share / torch.where(near, 1.0, delta)).view_as(x1)), None
+
+
+def _halves(x: Tensor) -> bool:
+    """Whether the first dimension can be the batch; where it is not, the gradient stays plain."""
+    return x.ndim > 0 and len(x) % 2 == 0
 
 
 def _first_half(gradient: Tensor) -> Tensor:

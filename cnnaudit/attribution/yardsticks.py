@@ -10,7 +10,9 @@ from cnnaudit.results import Attribution
 def random(query: Query) -> Attribution:
     """Uniform noise in [0, 1): a map `h w` that knows neither the picture nor the network."""
     height, width = query.pixels.shape[2:]
-    return Attribution(torch.rand(height, width, generator=query.generator("random")))
+    return Attribution(
+        torch.rand(height, width, generator=query.generator("random"), dtype=torch.float32, device="cpu")
+    )
 
 
 def edges(query: Query) -> Attribution:
@@ -23,6 +25,8 @@ def edges(query: Query) -> Attribution:
     As a yardstick after Adebayo et al. 2018, arXiv:1810.03292, section 5.
     """
     grey = F.pad(query.pixels.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=grey.device) / 8
+    sobel = (
+        torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=grey.dtype, device=grey.device) / 8
+    )
     kernels = torch.stack([sobel, sobel.T]).unsqueeze(1)
     return Attribution(to_heatmap(F.conv2d(grey, kernels)[0].norm(dim=0)))
