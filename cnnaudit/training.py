@@ -82,10 +82,10 @@ def train(
     """Train an architecture on a dataset and write the checkpoint `out/name.safetensors`.
 
     AdamW (Loshchilov and Hutter, arXiv 1711.05101) on cross-entropy, in float32; the learning rate
-    rises over the first tenth of the steps and falls along a cosine to zero. Pictures are mirrored,
-    shifted by up to 6 pixels and changed in brightness. The weights of the epoch that is most
-    accurate in validation are kept. The same arguments on the same machine give the same weights;
-    the global random state is not touched.
+    rises over the first tenth of the steps and falls along a cosine to zero. Pictures are changed by
+    `cnnaudit.data.augmentation.augmented`. The weights of the epoch that is most accurate in validation
+    are kept. The same arguments on the same machine give the same weights; the global random state is
+    as before afterwards.
 
     Args:
         arch: a name of `cnnaudit.models.ARCHITECTURES`.
