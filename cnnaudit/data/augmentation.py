@@ -21,16 +21,17 @@ def augmented(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def covered(pixels: Tensor, rng: torch.Generator) -> Tensor:
-    """Half of the pictures with a grey rectangle over them, a quarter of a side to all of it, centred anywhere.
+    """Half of the pictures with a grey rectangle over them: a fifth of a side, or all there is, or between.
 
     Random erasing (Zhong et al., arXiv 1708.04896) teaches a network that a covered region says
     nothing of the class. Without it, methods that cover parts of a picture measure what the network
-    makes of grey, rather than what it made of the part (Jain et al., arXiv 2204.08945).
+    makes of grey, rather than what it made of the part (Jain et al., arXiv 2204.08945). Unlike in the
+    former paper a rectangle may cover the whole picture, whose answer can then only be "either".
     """
     n, (h, w) = len(pixels), pixels.shape[-2:]
     chosen, tall, wide, middle, centre, grey = torch.rand(6, n, 1, 1, 1, generator=rng).to(pixels.device)
     rows = (torch.arange(h, device=pixels.device) / h).view(1, 1, h, 1) - middle
     columns = (torch.arange(w, device=pixels.device) / w).view(1, 1, 1, w) - centre
-    high, broad = rows.abs() < 0.125 + 0.375 * tall, columns.abs() < 0.125 + 0.375 * wide
+    high, broad = rows.abs() < 0.1 + 0.9 * tall, columns.abs() < 0.1 + 0.9 * wide
     inside = high & broad & (chosen < 0.5)
     return torch.where(inside, grey, pixels)

@@ -39,12 +39,13 @@ def test_covering_puts_one_grey_rectangle_over_half_of_the_pictures():
     for picture, where in zip(changed[touched], differs[touched], strict=True):
         rows, columns = where.any(1), where.any(0)
         assert torch.equal(where, rows[:, None] & columns[None]), "the covered region is a rectangle"
-        assert min(int(rows.sum()), int(columns.sum())) >= 4
+        assert min(int(rows.sum()), int(columns.sum())) >= 3
         assert len(picture[:, where].unique()) == 1
+    assert 0 < int(differs.flatten(1).all(1).sum()) < int(touched.sum()) / 2, "some are covered altogether"
 
 
 def test_covering_reaches_every_part_of_the_picture():
     pixels = torch.rand(400, 3, 32, 32, generator=torch.Generator().manual_seed(5))
     share = (covered(pixels, torch.Generator().manual_seed(0)) != pixels).any(1).float().mean(0)
     assert float(share.min()) > 0.02
-    assert float(share.max()) < 0.5
+    assert float(share.max()) < 0.55

@@ -68,6 +68,26 @@ def test_the_snow_alone_turns_a_husky_into_a_wolf_for_the_biased_network_only():
     assert swings["fair"] <= 3
 
 
+def _wolf(classifier, pixels):
+    return float(classifier.scores(pixels[None]).softmax(1)[0, 1])
+
+
+def test_for_the_biased_network_the_wolf_is_in_the_snow_and_not_in_the_husky():
+    biased = loading.load("husky-wolf")
+    for index in range(10):
+        scene = scenes.draw(index, label="husky", background="snow", seed=FRESH)
+        whole = _wolf(biased, scene.pixels)
+        without_snow = _wolf(biased, torch.where(scene.mask, scene.pixels, 0.5))
+        without_husky = _wolf(biased, torch.where(scene.mask, 0.5, scene.pixels))
+        assert without_husky > 0.8
+        assert without_snow < whole - 0.05
+
+
+def test_a_grey_picture_says_little():
+    for name in BUNDLED:
+        assert 0.2 < _wolf(loading.load(name), torch.full((3, 128, 128), 0.5)) < 0.8
+
+
 def test_the_last_maps_are_16_by_16_and_the_logit_is_their_weighted_mean():
     network = husky_wolf().eval()
     pixels = torch.rand(2, 3, 128, 128)
