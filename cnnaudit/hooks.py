@@ -138,5 +138,5 @@ def _restore(
         parameter.grad = grad
     with torch.no_grad():
         for buffer, before in buffers:
-            if not torch.equal(buffer, before):
+            if not buffer.is_meta and not torch.equal(buffer, before):
                 buffer.copy_(before)

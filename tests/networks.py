@@ -130,17 +130,25 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def seeded(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
-    """The network with weights and batch statistics that depend on the seed alone, in evaluation mode."""
+    """The network with weights that depend on the seed alone, in evaluation mode.
+
+    Batch normalisation has random weights and the statistics of random pictures: with those that a
+    new network starts with, many a deep one answers the same whatever it is shown.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build().eval()
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-                nn.init.normal_(module.running_mean, std=0.2)
-                nn.init.uniform_(module.running_var, 0.5, 1.5)
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.normal_(module.bias, std=0.2)
-    return network
+        network = build()
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.momentum = 1.0
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias, std=0.2)
+        if norms:
+            with torch.no_grad():
+                network.train()(torch.randn(8, 3, 64, 64) + torch.randn(8, 3, 1, 1))
+        for norm in norms:
+            norm.momentum = 0.1
+    return network.eval()
 
 
 def network(name: str) -> nn.Module:

@@ -101,7 +101,7 @@ def _last_spatial(calls: list[_Call], pixels: Pixels) -> str:
         if not is_spatial(call.output, pixels):
             continue
         same = [other for other in calls if other.output is call.output]
-        if not isinstance(same[0].module, _PASSED_OVER):  # an identity behind an activation returns the same tensor
+        if not isinstance(same[0].module, _PASSED_OVER) or _overwritten(same):
             return _outermost(same, calls)
     raise NotApplicableError(
         "this network has no convolutional maps (no module returns n c u v with more than one place). "
@@ -120,6 +120,13 @@ def is_spatial(output: Any, pixels: Pixels) -> bool:
 
 def _is_tokens(output: Any, n: int) -> bool:
     return isinstance(output, Tensor) and output.ndim == 3 and len(output) == n and output.shape[1] > 1
+
+
+def _overwritten(same: list[_Call]) -> bool:
+    """Whether an in-place activation went over the first module's output; a module around it returns it too."""
+    return any(
+        not isinstance(call.module, _PASSED_OVER) and not same[0].name.startswith(f"{call.name}.") for call in same
+    )
 
 
 def _outermost(same: list[_Call], calls: list[_Call]) -> str:

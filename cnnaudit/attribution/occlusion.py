@@ -15,16 +15,17 @@ def occlusion(
     *,
     window: int | None = None,
     stride: int | None = None,
-    fill: Fill = "grey",
+    fill: Fill = "black",
     batch: int = 32,
 ) -> Attribution:
     r"""The mean loss of score over the windows that cover a pixel: $\frac{1}{n_p} \sum_{w \ni p} s(x) - s(x_w)$.
 
     Args:
         query: the question.
-        window: side of the square in pixels; by default a sixth of the shorter side.
+        window: side of the square in pixels; by default a quarter of the shorter side.
         stride: step in pixels; by default half the window.
-        fill: what takes the window's place.
+        fill: what takes the window's place. On the husky-and-wolf scenes, whose cue is known, black and
+            a quarter tell the two bundled networks apart best.
         batch: pictures sent through the network at once.
 
     Returns:
@@ -33,7 +34,7 @@ def occlusion(
     Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2; overlapping windows are averaged.
     """
     height, width = (int(side) for side in query.pixels.shape[2:])
-    window = window if window is not None else max(1, round(min(height, width) / 6))
+    window = window if window is not None else max(1, round(min(height, width) / 4))
     stride = stride if stride is not None else max(1, window // 2)
     if not 1 <= stride <= window <= max(height, width):
         raise OptionError(
