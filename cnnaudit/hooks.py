@@ -133,10 +133,10 @@ def _restore(
 ) -> None:
     for state in modules:
         state.restore()
-    for parameter, requires_grad, grad in parameters:
-        parameter.requires_grad_(requires_grad)
-        parameter.grad = grad
-    with torch.no_grad():
+    with torch.inference_mode():  # outside, tensors that were made in inference mode could not be changed back
+        for parameter, requires_grad, grad in parameters:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad
         for buffer, before in buffers:
             if not buffer.is_meta and not torch.equal(buffer, before):
                 buffer.copy_(before)

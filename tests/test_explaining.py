@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from model_state import differences, model_state
 from networks import MEAN, STD, Detached, classifier, network, picture, seeded
 from PIL import Image as PILImage
 from torch import Tensor, nn
@@ -217,6 +218,20 @@ def test_a_network_that_cuts_its_graph_has_no_gradient(method: str) -> None:
 def test_perturbation_needs_no_gradient(method: str) -> None:
     clf = Classifier(seeded(Detached), input_size=(16, 16))
     assert explain(clf, picture((16, 16)), method=method, options=QUICK.get(method)).heatmap.any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_made_in_inference_mode(pixels: Tensor, method: str) -> None:
+    with torch.inference_mode():
+        clf = Classifier(network("in_place"), input_size=(32, 40))
+    clf.network.train()
+    before = model_state(clf.network)
+    if METHODS[method].shares_gradient or method in (*GRADIENT_METHODS, "guided_backprop"):
+        with pytest.raises(NotApplicableError, match=r"inference_mode.*occlusion or lime"):
+            explain(clf, pixels, method=method)
+    else:
+        assert explain(clf, pixels, method=method, options=QUICK.get(method)).heatmap.any()
+    assert differences(before, model_state(clf.network)) == []
 
 
 def test_what_cannot_run_is_listed_and_the_rest_runs() -> None:

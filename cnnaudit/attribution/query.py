@@ -54,7 +54,16 @@ class Query:
     _layer_maps: LayerMaps | None = field(default=None, init=False)
 
     def score(self, pixels: Pixels) -> Tensor:
-        """The target score of each picture, `n`, differentiable."""
+        """The target score of each picture, `n`, differentiable.
+
+        Raises:
+            NotApplicableError: autograd cannot pass through the network's weights.
+        """
+        if any(parameter.is_inference() for parameter in self.classifier.network.parameters()):
+            raise NotApplicableError(
+                "this network was made inside torch.inference_mode(), so it has no gradient. Make or load it "
+                "outside, or use a perturbation method such as occlusion or lime."
+            )
         self.forward_passes += len(pixels)
         return self.of_logits(self.classifier.logits(pixels))
 

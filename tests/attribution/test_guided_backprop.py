@@ -19,7 +19,7 @@ def guided(net: nn.Module, x: Tensor) -> Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning")
-@pytest.mark.parametrize("name", ["alternating", "vgg11", "resnet18"])
+@pytest.mark.parametrize("name", ["alternating", pytest.param("vgg11", marks=pytest.mark.slow), "resnet18"])
 def test_module_relus_give_captums_map(name: str) -> None:
     net = seeded(Alternating if name == "alternating" else lambda: torchvision.models.get_model(name, num_classes=5))
     for module in net.modules():
