@@ -129,7 +129,7 @@ WITHOUT_RELU = ("vit", "efficientnet", "convnext")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def seeded(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+def seeded(build: Callable[[], nn.Module], seed: int = 0, size: int = 64) -> nn.Module:
     """The network with weights that depend on the seed alone, in evaluation mode.
 
     Batch normalisation has random weights and the statistics of random pictures: with those that a
@@ -145,7 +145,7 @@ def seeded(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
             nn.init.normal_(norm.bias, std=0.2)
         if norms:
             with torch.no_grad():
-                network.train()(torch.randn(8, 3, 64, 64) + torch.randn(8, 3, 1, 1))
+                network.train()(torch.randn(8, 3, size, size) + torch.randn(8, 3, 1, 1))
         for norm in norms:
             norm.momentum = 0.1
     return network.eval()
