@@ -50,10 +50,12 @@ def lime(
     """
     if samples < 2 or segments < 2:
         raise OptionError(f"lime takes samples >= 2 and segments >= 2; got {samples} and {segments}.")
-    regions = superpixels(query.pixels, segments, compactness)
+    regions, gridded = superpixels(query.pixels, segments, compactness), False
+    if not regions.any():
+        regions, gridded = grid(query.pixels, segments), True
     count = int(regions.max()) + 1
     if count < 2:
-        raise NotApplicableError("the picture has one segment only (it is flat), so there is nothing to compare.")
+        raise NotApplicableError("the picture has one segment only, so there is nothing to compare.")
     shown = torch.rand(samples, count, generator=query.generator("lime"), dtype=torch.float32, device="cpu") < 0.5
     shown[0] = True
 
@@ -66,7 +68,7 @@ def lime(
     return Attribution(
         to_heatmap(coefficients[regions]),
         facts={"segments": count, "samples": samples, "r2": r2},
-        notes=(f"The linear model fits poorly (R² {r2:.2f}): read its ranking with care.",) if r2 < 0.5 else (),
+        notes=_notes(r2, gridded),
         forward_passes=samples,
     )
 
@@ -79,6 +81,23 @@ def superpixels(pixels: Pixels, segments: int, compactness: float) -> Tensor:
     picture = np.repeat(picture, 3, 2) if picture.shape[2] == 1 else picture
     labels = slic(picture, n_segments=segments, compactness=compactness, start_label=0, channel_axis=-1)
     return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64))
+
+
+def grid(pixels: Pixels, segments: int) -> Tensor:
+    """About `segments` rectangles of equal size over a picture `1 c h w`: integers `h w`, row by row."""
+    height, width = (int(side) for side in pixels.shape[2:])
+    rows = min(height, max(1, round((segments * height / width) ** 0.5)))
+    columns = min(width, max(1, round(segments / rows)))
+    return (torch.arange(height) * rows // height)[:, None] * columns + torch.arange(width) * columns // width
+
+
+def _notes(r2: float, gridded: bool) -> tuple[str, ...]:
+    notes = ["SLIC finds one segment only in this picture, so a grid takes its place."] if gridded else []
+    return (
+        (*notes, f"The linear model fits poorly (R² {r2:.2f}): read its ranking with care.")
+        if r2 < 0.5
+        else tuple(notes)
+    )
 
 
 def _segment_means(pixels: Pixels, regions: Tensor) -> Pixels:

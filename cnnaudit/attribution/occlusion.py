@@ -15,7 +15,7 @@ def occlusion(
     *,
     window: int | None = None,
     stride: int | None = None,
-    fill: Fill = "black",
+    fill: Fill = "grey",
     batch: int = 32,
 ) -> Attribution:
     r"""The mean loss of score over the windows that cover a pixel: $\frac{1}{n_p} \sum_{w \ni p} s(x) - s(x_w)$.
@@ -24,7 +24,7 @@ def occlusion(
         query: the question.
         window: side of the square in pixels; by default a quarter of the shorter side.
         stride: step in pixels; by default half the window.
-        fill: what takes the window's place. On the husky-and-wolf scenes, whose cue is known, black and
+        fill: what takes the window's place. On the husky-and-wolf scenes, whose cue is known, grey and
             a quarter tell the two bundled networks apart best.
         batch: pictures sent through the network at once.
 

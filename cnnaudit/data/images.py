@@ -31,9 +31,7 @@ Background: TypeAlias = Literal["white", "black", "grey"] | RGB
 """What shows through transparent areas: a name, or red, green and blue from 0 to 255."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-)
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 64_000_000
 
 _BACKGROUNDS: dict[str, RGB] = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128)}
@@ -204,9 +202,7 @@ def _fill(background: Background) -> RGB:
     if len(values) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in values):
         return values
     hint = near_matches(background, _BACKGROUNDS) if isinstance(background, str) else ""
-    raise OptionError(
-        f"background is {background!r}; give white, black, grey or three numbers from 0 to 255.{hint}"
-    )
+    raise OptionError(f"background is {background!r}; give white, black, grey or three numbers from 0 to 255.{hint}")
 
 
 def find_images(arguments: Sequence[str | Path]) -> list[Path]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cnnaudit import Classifier, explain
 from cnnaudit.attribution import METHODS
-from cnnaudit.attribution.lime import _fit, superpixels
+from cnnaudit.attribution.lime import _fit, grid, superpixels
 from cnnaudit.attribution.query import Query
 from cnnaudit.errors import NotApplicableError
 from cnnaudit.fills import filled
@@ -126,6 +126,23 @@ def test_a_poor_fit_is_said() -> None:
     why = explain(Classifier(Parity(), input_size=(32, 40)), picture((32, 40)), method="lime")
     assert why.facts["r2"] < 0.5
     assert "fits poorly" in why.notes[0]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 90), (3, 50), (1, 2)])
+def test_a_grid_is_complete_and_nearly_even(size: tuple[int, int]) -> None:
+    regions = grid(torch.zeros(1, 3, *size), 12)
+    counts = torch.bincount(regions.flatten())
+    assert regions.shape == size and 2 <= len(counts) <= 16
+    assert counts.min() > 0 and counts.max() <= 4 * counts.min()
+
+
+def test_noise_in_which_slic_sees_one_segment_falls_back_to_a_grid() -> None:
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert not superpixels(x, 4, 10.0).any()
+    clf = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)), input_size=(64, 64))
+    why = explain(clf, x, method="lime", options={"segments": 4, "samples": 20})
+    assert why.facts["segments"] == 4 and "grid" in why.notes[0]
+    assert len(why.heatmap.unique()) == 4
 
 
 def test_one_segment_cannot_be_compared() -> None:
