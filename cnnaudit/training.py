@@ -70,7 +70,7 @@ def train(
     correlation: float = 0.95,
     samples: int = 2000,
     test_samples: int = 2000,
-    epochs: int = 5,
+    epochs: int = 10,
     batch_size: int = 64,
     learning_rate: float = 3e-3,
     seed: int = 7,

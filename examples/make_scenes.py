@@ -9,10 +9,10 @@ from cnnaudit.data import scenes
 
 SEED = 2016
 PICTURES = {
-    "husky-on-snow.png": (0, "husky", "snow"),
-    "husky-in-forest.png": (0, "husky", "forest"),
-    "wolf-on-snow.png": (1, "wolf", "snow"),
-    "wolf-on-grass.png": (1, "wolf", "grass"),
+    "husky-on-snow.png": (249, "husky", "snow"),
+    "husky-in-forest.png": (249, "husky", "forest"),
+    "wolf-on-snow.png": (11, "wolf", "snow"),
+    "wolf-on-grass.png": (9, "wolf", "grass"),
 }
 """The index of each picture's scene in the series `SEED`, its animal and its background."""
 

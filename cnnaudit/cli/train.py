@@ -25,7 +25,7 @@ _TESTS = {"holds": "cue holds", "reversed": "cue reversed"}
     help="Share of training pictures whose background agrees with the class; 0.5 is no relation.",
 )
 @click.option("--samples", type=click.IntRange(2), default=2000, show_default=True, help="Training pictures.")
-@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes over them.")
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over them.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Pictures a step.")
 @click.option("--lr", type=float, default=3e-3, show_default=True, help="Peak learning rate.")
 @click.option(

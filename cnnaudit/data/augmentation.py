@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 _SHIFT = 6
+_CELLS = (8, 12, 16, 24, 32, 48)
+_BRIGHTEST = 0.6
 
 
 def augmented(images: Tensor, rng: torch.Generator) -> Tensor:
@@ -21,17 +23,18 @@ def augmented(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def covered(pixels: Tensor, rng: torch.Generator) -> Tensor:
-    """Half of the pictures with a grey rectangle over them: a fifth of a side, or all there is, or between.
+    """Half of the pictures with grey over some cells of a grid: over none, over all, or any share between.
 
-    Random erasing (Zhong et al., arXiv 1708.04896) teaches a network that a covered region says
-    nothing of the class. Without it, methods that cover parts of a picture measure what the network
-    makes of grey, rather than what it made of the part (Jain et al., arXiv 2204.08945). Unlike in the
-    former paper a rectangle may cover the whole picture, whose answer can then only be "either".
+    Hiding parts (Singh and Lee, ICCV 2017, arXiv 1704.04232) teaches a network that a covered region
+    says nothing of the class. Without it, methods that cover parts of a picture measure what the
+    network makes of grey and its edges, rather than of the part (Jain et al., arXiv 2204.08945). Here,
+    unlike in the former paper, cells have many sizes, and a whole picture may be hidden: its answer
+    can then only be "either".
     """
     n, (h, w) = len(pixels), pixels.shape[-2:]
-    chosen, tall, wide, middle, centre, grey = torch.rand(6, n, 1, 1, 1, generator=rng).to(pixels.device)
-    rows = (torch.arange(h, device=pixels.device) / h).view(1, 1, h, 1) - middle
-    columns = (torch.arange(w, device=pixels.device) / w).view(1, 1, 1, w) - centre
-    high, broad = rows.abs() < 0.1 + 0.9 * tall, columns.abs() < 0.1 + 0.9 * wide
-    inside = high & broad & (chosen < 0.5)
-    return torch.where(inside, grey, pixels)
+    cell = _CELLS[int(torch.randint(len(_CELLS), (), generator=rng))]
+    down, right = (int(k) for k in torch.randint(cell, (2,), generator=rng))
+    chosen, share, grey = torch.rand(3, n, 1, 1, 1, generator=rng)
+    cells = torch.rand(n, 1, h // cell + 2, w // cell + 2, generator=rng) < share * (chosen < 0.5)
+    hidden = cells.repeat_interleave(cell, 2).repeat_interleave(cell, 3)[..., down : down + h, right : right + w]
+    return torch.where(hidden.to(pixels.device), (_BRIGHTEST * grey).to(pixels.device), pixels)
