@@ -172,7 +172,7 @@ def _explain_picture(
                 made.append(_explain(query, picture, predictions[:5], name, function, chosen.get(name, {}), run))
             except (MethodError, RuntimeError) as error:
                 declined.append(Declined(METHODS[name].card(name), goal, _reason(error)))
-    return ImageResult(picture, pixels.cpu(), predictions[:5], tuple(made), tuple(declined))
+    return ImageResult(picture.facts, pixels.cpu(), predictions[:5], tuple(made), tuple(declined))
 
 
 def _explain(
@@ -193,7 +193,7 @@ def _explain(
     card = METHODS[name].card(name) if name in METHODS and METHODS[name].function is function else _plain_card(name)
     negative = bool((attribution.heatmap < 0).any())
     return Explanation(
-        image=picture,
+        image=picture.facts,
         pixels=query.pixels.cpu(),
         predictions=predictions,
         target=query.target,

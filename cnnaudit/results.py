@@ -34,6 +34,22 @@ class Image:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
+    @property
+    def facts(self) -> "ImageFacts":
+        """The same without the pixels."""
+        return ImageFacts(self.name, self.sha256, self.size, self.notes, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a result keeps of an `Image`: all but its pixels, so that a thousand photos fit in memory."""
+
+    name: str
+    sha256: str
+    size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -118,7 +134,7 @@ class Explanation:
         trust: verdict of the trust checks; None while none has been run.
     """
 
-    image: Image
+    image: ImageFacts
     pixels: Pixels
     predictions: tuple[Prediction, ...]
     target: Target
@@ -177,7 +193,7 @@ class Declined:
 class ImageResult:
     """All that was found for one picture."""
 
-    image: Image
+    image: ImageFacts
     pixels: Pixels
     predictions: tuple[Prediction, ...]
     explanations: tuple[Explanation, ...]

@@ -148,7 +148,7 @@ def explanation(
 ) -> Explanation:
     of = of or image(size=len(values))
     return Explanation(
-        image=of,
+        image=of.facts,
         pixels=torch.tensor(of.pixels).permute(2, 0, 1)[None] / 255,
         predictions=tuple(predictions),
         target=target,
