@@ -51,7 +51,8 @@ class TrainingResult:
 
     Attributes:
         history: a record for each epoch.
-        best_epoch: the one whose weights were kept: the most accurate in validation.
+        best_epoch: the one whose weights were kept: the most accurate in validation, of equals the one with the
+            lowest loss.
         test_accuracy: share of right answers on each of the dataset's tests.
         path: of the checkpoint.
     """
