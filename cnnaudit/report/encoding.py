@@ -17,7 +17,7 @@ STEPS = 126
 ENCODING = "base64(zlib(int16 little-endian, row by row)); value = integer * scale"
 
 _FULL_SCALE = 32767
-_ROBUST_PERCENTILE = 99.5
+_ROBUST_PERCENTILE = 99.0
 _TOLERATED_OUTLIER = 1.25  # a largest value within this factor of the percentile is the limit itself
 _THREE_DIGITS_UP = Context(prec=3, rounding=ROUND_CEILING)
 
@@ -41,7 +41,7 @@ def checked(heatmap: Heatmap, what: str) -> np.ndarray:
 def display_limit(maps: Sequence[np.ndarray]) -> float:
     """The value at which the colour saturates, shared by all `maps`; 0 when all of them are zero.
 
-    The 99.5th percentile of |value|, or the largest where that is hardly larger, so that one
+    The 99th percentile of |value|, or the largest where that is hardly larger, so that one
     outlier does not make the rest invisible. Rounded up to three digits: the legend is exact.
     """
     limit = max(_robust_limit(np.abs(values)) for values in maps)
