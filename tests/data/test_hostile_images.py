@@ -18,9 +18,7 @@ from cnnaudit.data import images
 from cnnaudit.data.images import read_image
 from cnnaudit.errors import ImageError, ImageTooLargeError, OptionError
 
-PHOTO = (np.add.outer(np.arange(24) * 9, np.arange(32) * 3)[..., None] + np.array([0, 90, 40])).astype(
-    np.uint8
-)
+PHOTO = (np.add.outer(np.arange(24) * 9, np.arange(32) * 3)[..., None] + np.array([0, 90, 40])).astype(np.uint8)
 EXIF = Pillow.Exif()
 EXIF[0x0112] = 6
 KINDS = {

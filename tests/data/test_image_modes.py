@@ -175,8 +175,6 @@ def test_ycbcr_tiff_follows_bt601(tmp_path):
 def test_lab_tiff_round_trip(tmp_path):
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     muted = (COLOUR // 2 + 64).astype(np.uint8)
-    converted = ImageCms.applyTransform(
-        Pillow.fromarray(muted), ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
-    )
+    converted = ImageCms.applyTransform(Pillow.fromarray(muted), ImageCms.buildTransform(srgb, lab, "RGB", "LAB"))
     image = saved(tmp_path, converted, "tiff")
     assert np.abs(image.pixels.astype(int) - muted).max() <= 4
