@@ -51,7 +51,7 @@ class Card:
 
 def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     """Write a checkpoint, all or nothing."""
-    metadata = {"format": "pt", KEY: json.dumps(asdict(card), sort_keys=True)}
+    metadata = {KEY: json.dumps(asdict(card), sort_keys=True)}  # one key: the order of several is not fixed
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(plain, temporary, metadata)

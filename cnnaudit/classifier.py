@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cnnaudit import hooks
 from cnnaudit.errors import ModelError, OptionError, near_matches
-from cnnaudit.geometry import Interpolation, fit, known_interpolation
+from cnnaudit.geometry import Interpolation, fit, known_interpolation, known_resize, known_size, per_channel
 from cnnaudit.results import Image, ModelFacts, Prediction, Target
 from cnnaudit.shapes import Logits, Pixels
 
@@ -26,7 +26,7 @@ class Classifier:
             object that holds them (`logits`, else the first 2-D tensor). One output column is read
             as the logit of the second of two classes.
         labels: a name for each class; by default "class 0", "class 1", ….
-        input_size: height and width in pixels that the network is given.
+        input_size: height and width in pixels that the network is given, or one number for both.
         mean, std: of the normalisation, a value a channel; by default none is done.
         channels: of the network's input; by default found by probing (3, then 1).
         resize_size: the picture's shorter side is resized to this, then the centre is cropped; by
@@ -44,9 +44,9 @@ class Classifier:
         network: nn.Module,
         *,
         labels: Sequence[str] | None = None,
-        input_size: tuple[int, int] = (224, 224),
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        input_size: int | tuple[int, int] = (224, 224),
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
         channels: int | None = None,
         resize_size: int | None = None,
         interpolation: Interpolation = "bilinear",
@@ -57,14 +57,14 @@ class Classifier:
         notes: Sequence[str] = (),
     ) -> None:
         self.network = _unwrap(network)
-        if device is not None:
-            self.network.to(device)
-        self.input_size = _size(input_size)
-        self.resize_size = resize_size
+        if device not in (None, "auto"):
+            _move(self.network, device)
+        self.input_size = known_size(input_size)
+        self.resize_size = known_resize(resize_size)
         self.interpolation: Interpolation = known_interpolation(interpolation)
         self.channels, self.classes = self._probe(channels)
-        self.mean = _per_channel(mean, 0.0, self.channels, "mean")
-        self.std = _per_channel(std, 1.0, self.channels, "std")
+        self.mean = per_channel(mean, 0.0, self.channels, "mean")
+        self.std = per_channel(std, 1.0, self.channels, "std")
         self.labels = _labels(labels, self.classes)
         self.name = name or type(self.network).__name__
         self.architecture = architecture or type(self.network).__name__
@@ -176,12 +176,15 @@ class Classifier:
             parameters=sum(p.numel() for p in self.network.parameters()),
             labels=self.classes,
             notes=self.notes,
+            channels=self.channels,
+            resize_size=self.resize_size,
+            interpolation=self.interpolation,
         )
 
     def _weights_hash(self) -> str:
         """Computed anew only when a tensor was written to or replaced since, as its place and sum tell."""
         state = {name: t for name, t in self.network.state_dict().items() if isinstance(t, Tensor)}
-        seen = [(t.data_ptr(), 0 if t.is_inference() else t._version, float(t.double().sum())) for t in state.values()]
+        seen = [(t.data_ptr(), 0 if t.is_inference() else t._version, float(t.sum())) for t in state.values()]
         if self.found.get("weights seen") != seen:
             self.found["weights hash"] = _sha256(state)
             self.found["weights seen"] = seen
@@ -244,28 +247,18 @@ def _unwrap(network: nn.Module) -> nn.Module:
     return _unwrap(inner) if isinstance(inner, nn.Module) else network
 
 
+def _move(network: nn.Module, device: str | torch.device | None) -> None:
+    try:
+        network.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(f"The network cannot be moved to {device!r}: {str(error).splitlines()[0]}") from error
+
+
 def _place(network: nn.Module) -> tuple[torch.device, torch.dtype]:
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.float32
-
-
-def _size(size: tuple[int, int]) -> tuple[int, int]:
-    height, width = size
-    if height < 1 or width < 1:
-        raise OptionError(f"input_size must be two positive numbers, height and width; got {size}.")
-    return int(height), int(width)
-
-
-def _per_channel(values: Sequence[float] | None, default: float, channels: int, what: str) -> tuple[float, ...]:
-    if values is None:
-        return (default,) * channels
-    if len(values) not in (1, channels):
-        raise OptionError(f"{what} has {len(values)} values; this network takes {channels} channels.")
-    if what == "std" and min(values) <= 0:
-        raise OptionError(f"std must be positive; got {tuple(values)}.")
-    return tuple(float(v) for v in values) * (channels if len(values) == 1 else 1)
 
 
 def _labels(labels: Sequence[str] | None, classes: int) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import cnnaudit
 from cnnaudit import hooks
@@ -18,9 +17,9 @@ from cnnaudit.attribution import METHODS, MethodFunction
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.attribution.query import Query, finished
 from cnnaudit.classifier import Classifier
-from cnnaudit.data.images import from_array, read_image
 from cnnaudit.errors import CnnAuditError, ImageError, MethodError, ModelError, OptionError, near_matches
 from cnnaudit.options import checked
+from cnnaudit.pictures import Picture, opened
 from cnnaudit.results import (
     Declined,
     Explanation,
@@ -28,15 +27,12 @@ from cnnaudit.results import (
     ImageFailure,
     ImageResult,
     MethodCard,
+    ModelFacts,
     Prediction,
     Report,
     RunFacts,
     Target,
 )
-from cnnaudit.shapes import Pixels
-
-Picture = str | Path | Image | Tensor
-"""A file, a decoded picture, or pixels `1 c h w` (or `c h w`) in [0, 1] as `Classifier.prepare` makes them."""
 
 OptionMap = Mapping[str, Any]
 
@@ -77,18 +73,18 @@ def explain(
     started = datetime.now(UTC)
     if layer is not None:
         find_module(classifier, layer)
-    picture, pixels = _open(classifier, image)
+    picture, pixels = opened(classifier, image)
     predictions = tuple(classifier.predict(pixels))
     chosen = classifier.target(predictions[0].index if target is None else target, versus)
     query = Query(classifier, pixels, chosen, layer=layer, seed=seed, image_id=picture.sha256)
     name, function = _method(method)
     run = run_facts(classifier, seed=seed, started=started, command=f"cnnaudit.explain(method={name!r})")
-    return _explain(query, picture, predictions[:5], name, function, options or {}, run)
+    return _explain(query, picture, predictions[:5], name, function, options or {}, (run, classifier.facts()))
 
 
 def explain_all(
     classifier: Classifier,
-    images: Iterable[Picture],
+    images: Picture | Iterable[Picture],
     *,
     methods: Sequence[str] | None = None,
     target: str | int | None = None,
@@ -103,7 +99,7 @@ def explain_all(
 
     Args:
         classifier: the network.
-        images: files, `Image`s or pixels.
+        images: files, `Image`s, arrays or pixels, or one of them.
         methods: names in `METHODS`; by default all of them.
         target: a label, an index, or `"top3"` for the first three choices, each explained.
         versus, layer, seed: as in `explain`.
@@ -120,19 +116,21 @@ def explain_all(
     """
     names = list(METHODS) if methods is None else list(methods)
     chosen = options or {}
-    _check_options(names, chosen)
+    check_methods(names, chosen)
+    images = [images] if isinstance(images, Picture) else images
     if layer is not None:
         find_module(classifier, layer)
     started, clock = datetime.now(UTC), time.perf_counter()
     run = run_facts(classifier, seed=seed, started=started, command=command)
+    about = (run, classifier.facts())
     results, failures = [], []
     for image in images:
         try:
-            results.append(_explain_picture(classifier, image, names, (target, versus), layer, chosen, run, progress))
+            results.append(_explain_picture(classifier, image, names, (target, versus), layer, chosen, about, progress))
         except (ImageError, ModelError, MethodError) as error:
             failures.append(ImageFailure(_name(image), str(error)))
     run = replace(run, seconds=time.perf_counter() - clock)
-    return Report("explain", run, classifier.facts(), images=tuple(results), failures=tuple(failures))
+    return Report("explain", run, about[1], images=tuple(results), failures=tuple(failures))
 
 
 def run_facts(classifier: Classifier, *, seed: int, started: datetime, command: str) -> RunFacts:
@@ -154,23 +152,25 @@ def _explain_picture(
     wanted: tuple[str | int | None, str | int | None],
     layer: str | None,
     chosen: Mapping[str, OptionMap],
-    run: RunFacts,
+    about: tuple[RunFacts, ModelFacts],
     progress: Callable[[str, str], None] | None,
 ) -> ImageResult:
-    picture, pixels = _open(classifier, image)
+    picture, pixels = opened(classifier, image)
     predictions = tuple(classifier.predict(pixels))
     made: list[Explanation] = []
     declined: list[Declined] = []
     shared = sum(METHODS[name].shares_gradient for name in names) > 1
     for goal in _targets(classifier, predictions, *wanted):
-        query = Query(classifier, pixels, goal, layer=layer, seed=run.seed, image_id=picture.sha256, shared=shared)
+        query = Query(classifier, pixels, goal, layer=layer, seed=about[0].seed, image_id=picture.sha256, shared=shared)
         for name in names:
             if progress:
                 progress(picture.name, name)
             try:
                 function = METHODS[name].function
-                made.append(_explain(query, picture, predictions[:5], name, function, chosen.get(name, {}), run))
-            except (MethodError, RuntimeError) as error:
+                made.append(_explain(query, picture, predictions[:5], name, function, chosen.get(name, {}), about))
+            except OptionError:
+                raise
+            except Exception as error:  # a user's forward may raise anything; the reason goes on the page
                 declined.append(Declined(METHODS[name].card(name), goal, _reason(error)))
     return ImageResult(picture.facts, pixels.cpu(), predictions[:5], tuple(made), tuple(declined))
 
@@ -182,11 +182,12 @@ def _explain(
     name: str,
     function: MethodFunction,
     given: OptionMap,
-    run: RunFacts,
+    about: tuple[RunFacts, ModelFacts],
 ) -> Explanation:
     complete = checked(name, function, given)
     clock = time.perf_counter()
     with hooks.borrowed(query.classifier.network):
+        torch.set_rng_state(query.generator(name).get_state())  # a network that draws by itself repeats itself
         found = function(query, **complete)
     attribution = finished(name, found, query.pixels)
     seconds = time.perf_counter() - clock
@@ -206,8 +207,8 @@ def _explain(
         parts=attribution.parts,
         seconds=seconds,
         forward_passes=attribution.forward_passes,
-        model=query.classifier.facts(),
-        run=replace(run, seconds=seconds),
+        model=about[1],
+        run=replace(about[0], seconds=seconds),
     )
 
 
@@ -219,41 +220,27 @@ def _plain_card(name: str) -> MethodCard:
 def _method(method: str | MethodFunction) -> tuple[str, MethodFunction]:
     if callable(method):
         return getattr(method, "__name__", type(method).__name__), method
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise OptionError(
-            f"There is no method {method!r}.{near_matches(method, METHODS)} There are: {', '.join(METHODS)}."
+            f"There is no method {method!r}.{near_matches(str(method), METHODS)} There are: {', '.join(METHODS)}."
         )
     return method, METHODS[method].function
 
 
-def _check_options(names: Sequence[str], chosen: Mapping[str, OptionMap]) -> None:
+def check_methods(names: Sequence[str], chosen: Mapping[str, OptionMap]) -> None:
+    """Check methods' names and options without a model or a picture.
+
+    Raises:
+        OptionError: there is no such method or option, or a value does not fit.
+    """
     for name in names:
+        if not isinstance(name, str):
+            raise OptionError("explain_all takes methods by their names in METHODS; explain takes a function too.")
         checked(name, _method(name)[1], chosen.get(name, {}))
     for name in chosen:
         _method(name)
         if name not in names:
             raise OptionError(f"An option is given for {name}, which is not among the methods: {', '.join(names)}.")
-
-
-def _open(classifier: Classifier, image: Picture) -> tuple[Image, Pixels]:
-    with torch.inference_mode(False):  # a tensor made in inference mode could not be differentiated
-        if isinstance(image, Tensor):
-            pixels = _valid_pixels(classifier, image)
-            return from_array((pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy(), name="pixels"), pixels
-        picture = image if isinstance(image, Image) else read_image(image)
-        return picture, classifier.prepare(picture)
-
-
-def _valid_pixels(classifier: Classifier, pixels: Tensor) -> Pixels:
-    pixels = pixels.clone() if pixels.is_inference() else pixels.detach()
-    pixels = pixels.unsqueeze(0) if pixels.ndim == 3 else pixels
-    if pixels.ndim != 4 or len(pixels) != 1 or pixels.shape[1] != classifier.channels:
-        raise OptionError(
-            f"Pixels are one picture, (1, {classifier.channels}, height, width); got {tuple(pixels.shape)}."
-        )
-    if not pixels.is_floating_point() or not bool(((pixels >= 0) & (pixels <= 1)).all()):
-        raise OptionError("Pixels are floating-point values in [0, 1], before normalisation.")
-    return pixels.to(classifier.device, torch.float32)
 
 
 def _targets(
@@ -282,7 +269,7 @@ def _chosen(classifier: Classifier, choices: Sequence[Prediction], versus: str |
     return targets
 
 
-def _reason(error: CnnAuditError | RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     text = str(error).strip().splitlines()
     first = text[0] if text else type(error).__name__
     return first if isinstance(error, CnnAuditError) else f"failed in the network: {type(error).__name__}: {first}"

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from operator import eq, is_
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,10 @@ class _ModuleState:
 
 
 def _put_back(table: dict[Any, Any], before: Mapping[Any, Any]) -> None:
-    if [(key, id(value)) for key, value in table.items()] != [(key, id(value)) for key, value in before.items()]:
+    if not table and not before:  # most tables of most modules: this runs around every method
+        return
+    same_keys = len(table) == len(before) and all(map(eq, table, before))
+    if not (same_keys and all(map(is_, table.values(), before.values()))):
         table.clear()
         table.update(before)
 

@@ -217,6 +217,7 @@ class ModelFacts:
         source: where the weights are from, in words.
         sha256: of the weights' bytes, in the order of the state dict.
         input_size: height and width in pixels.
+        resize_size: the shorter side before the centre crop; None: the picture is fitted to `input_size`.
         notes: what the reader must know (the fallback model was used; weights are random).
     """
 
@@ -230,6 +231,9 @@ class ModelFacts:
     parameters: int
     labels: int
     notes: tuple[str, ...] = ()
+    channels: int = 3
+    resize_size: int | None = None
+    interpolation: str = "bilinear"
 
 
 @dataclass(frozen=True, slots=True)

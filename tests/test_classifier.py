@@ -106,7 +106,9 @@ def test_wrong_input_size_names_both() -> None:
     [
         ({"labels": ["a", "b"]}, "2 labels.*5 classes"),
         ({"mean": (0.5, 0.5)}, "mean has 2 values.*3 channels"),
-        ({"std": (1.0, 0.0, 1.0)}, "std must be positive"),
+        ({"std": (1.0, 0.0, 1.0)}, "std must be finite, and positive"),
+        ({"mean": (0.5, float("nan"), 0.5)}, "mean must be finite"),
+        ({"resize_size": 0}, "resize_size must be"),
         ({"input_size": (0, 4)}, "two positive numbers"),
         ({"interpolation": "lanczos"}, "one of nearest, bilinear, bicubic"),
     ],

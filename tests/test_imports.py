@@ -15,7 +15,7 @@ LAYERS = (
     {"data", "models", "files"},
     {"hooks", "geometry", "fills", "options"},
     {"classifier", "loading", "checkpoints"},
-    {"perturbation", "devices"},
+    {"perturbation", "pictures", "devices"},
     {"attribution", "trust"},
     {"explaining", "inspection", "audit", "training", "recipe"},
     {"cli", "__main__"},

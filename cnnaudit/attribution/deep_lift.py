@@ -17,14 +17,16 @@ from cnnaudit import hooks
 from cnnaudit.attribution.in_place import replacement
 from cnnaudit.attribution.query import Query, gradients_of, to_heatmap
 from cnnaudit.attribution.rescale import maximum_pool, multiplied, product, rescaled
+from cnnaudit.errors import NotApplicableError
 from cnnaudit.fills import Fill, filled
 from cnnaudit.results import Attribution
 
 _ELEMENTWISE: tuple[Callable[..., Any], ...] = (
     F.relu, F.relu6, F.hardtanh, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus,
     F.hardswish, F.hardsigmoid, F.sigmoid, F.tanh, F.prelu, F.logsigmoid, F.softsign, F.tanhshrink,
-    torch.relu, torch.sigmoid, torch.tanh, torch.exp, torch.sqrt, torch.clamp,
-    Tensor.relu, Tensor.sigmoid, Tensor.tanh, Tensor.exp, Tensor.sqrt, Tensor.clamp, Tensor.clamp_min,
+    F.threshold, torch.relu, torch.sigmoid, torch.tanh, torch.exp, torch.sqrt, torch.clamp, torch.clip,
+    torch.clamp_min, torch.clamp_max, Tensor.relu, Tensor.sigmoid, Tensor.tanh, Tensor.exp, Tensor.sqrt,
+    Tensor.clamp, Tensor.clip, Tensor.clamp_min, Tensor.clamp_max,
 )  # fmt: skip
 _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
     F.relu_: F.relu,
@@ -67,18 +69,27 @@ def deep_lift(query: Query, *, baseline: Fill = "black") -> Attribution:
         how nearly: operations without a rule (normalisation over positions, softmax, attention)
         keep their gradient and break the sum.
 
+    Raises:
+        NotApplicableError: no operation with a rule is met, and the sum does not hold without one.
+
     Shrikumar, Greenside and Kundaje 2017, arXiv:1704.02685, section 3.5.1 (rescale); the product rule
     is the exact first-order one.
     """
     fresh = query.forward_passes
     start = filled(query.pixels, baseline)
     both = torch.cat([query.pixels, start]).detach().requires_grad_()
-    with hooks.intercepted(_replacements()):
+    met: list[Callable[..., Any]] = []
+    with hooks.intercepted(_replacements(met)):
         scores = query.score(both)
         multipliers = gradients_of(scores[0], [both])[0][0]
     attribution = ((query.pixels - start)[0] * multipliers).sum(0)
     difference = float((scores[0] - scores[1]).detach())
     error = abs(float(attribution.double().sum()) - difference) / max(abs(difference), 1e-6)
+    if not met and error > 0.01:
+        raise NotApplicableError(
+            "the forward pass meets no operation that DeepLIFT has a rule for (it is compiled, scripted or written "
+            "in other operations), so this would be input x gradient. Use integrated_gradients."
+        )
     note = f"The map sums to the score difference only within {error:.1%}: an operation has no rule here."
     return Attribution(
         to_heatmap(attribution),
@@ -88,8 +99,18 @@ def deep_lift(query: Query, *, baseline: Fill = "black") -> Attribution:
     )
 
 
-def _replacements() -> dict[Callable[..., Any], Callable[..., Any]]:
+def _replacements(met: list[Callable[..., Any]]) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """A replacement for each operation with a rule; those that a forward pass meets are added to `met`."""
     table: dict[Callable[..., Any], Callable[..., Any]] = {op: replacement(op, rescaled) for op in _ELEMENTWISE}
     table |= {op: replacement(plain, rescaled, in_place=True) for op, plain in _IN_PLACE.items()}
     table |= dict.fromkeys(_PRODUCTS, product) | dict.fromkeys(_PRODUCTS_IN_PLACE, multiplied)
-    return table | dict.fromkeys(_MAX_POOLS, maximum_pool)
+    table |= dict.fromkeys(_MAX_POOLS, maximum_pool)
+
+    def noted(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*args: Any, **kwargs: Any) -> Any:
+            met.append(rule)
+            return rule(*args, **kwargs)
+
+        return called
+
+    return {op: noted(rule) for op, rule in table.items()}

@@ -33,7 +33,8 @@ def input_x_gradient(query: Query) -> Attribution:
     r"""First-order share of each pixel in the score: $\sum_c x_c \, \partial s / \partial x_c$.
 
     Returns:
-        A signed map `h w` in units of score. On a ReLU network without biases its sum is the score.
+        A signed map `h w` in units of score. On a ReLU network without biases, and without
+        normalisation's mean, its sum is the score.
 
     Shrikumar et al. 2016, arXiv:1605.01713. The pixels are those in [0, 1], before normalisation, so
     that black counts for nothing.
@@ -60,7 +61,7 @@ def smoothgrad(
 
     Smilkov et al. 2017, arXiv:1706.03825, equation 1. The average is taken before the magnitude.
     """
-    if samples < 1 or noise < 0 or batch < 1:
+    if samples < 1 or not noise >= 0 or batch < 1:
         raise OptionError(f"smoothgrad takes samples >= 1, noise >= 0, batch >= 1; got {samples}, {noise}, {batch}.")
     fresh = query.forward_passes
     generator = query.generator("smoothgrad")

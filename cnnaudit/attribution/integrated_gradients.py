@@ -41,9 +41,9 @@ def integrated_gradients(
     Sundararajan, Taly and Yan 2017, arXiv:1703.01365, equations 1 and 3; several baselines after
     Sturmfels et al. 2020, Distill.
     """
-    if not baselines or tolerance <= 0 or not 1 <= steps <= max_steps or batch < 1:
+    if len(set(baselines)) != max(1, len(baselines)) or not tolerance > 0 or not 1 <= steps <= max_steps or batch < 1:
         raise OptionError(
-            "integrated_gradients takes one baseline or more, tolerance > 0, 1 <= steps <= max_steps, batch >= 1."
+            "integrated_gradients takes baselines that differ, tolerance > 0, 1 <= steps <= max_steps, batch >= 1."
         )
     fresh = query.forward_passes
     paths = {
@@ -59,7 +59,7 @@ def integrated_gradients(
             "completeness_error": tuple(path.error for path in paths.values()),
             "score_difference": tuple(path.difference for path in paths.values()),
         },
-        notes=(f"Completeness is not below {tolerance:.0%} after {max_steps} steps for: {', '.join(late)}.",)
+        notes=(f"Completeness is not below {tolerance:.2%} after {max_steps} steps for: {', '.join(late)}.",)
         if late
         else (),
         parts=parts if len(parts) > 1 else {},

@@ -48,8 +48,8 @@ def lime(
     Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938, algorithm 1. The score is the logit (or the
     difference of two), where the package takes the probability.
     """
-    if samples < 2 or segments < 2:
-        raise OptionError(f"lime takes samples >= 2 and segments >= 2; got {samples} and {segments}.")
+    if samples < 2 or segments < 2 or not (compactness > 0 and kernel_width > 0):
+        raise OptionError("lime takes samples >= 2, segments >= 2, compactness > 0 and kernel_width > 0.")
     regions, gridded = superpixels(query.pixels, segments, compactness), False
     if not regions.any():
         regions, gridded = grid(query.pixels, segments), True
@@ -68,7 +68,7 @@ def lime(
     return Attribution(
         to_heatmap(coefficients[regions]),
         facts={"segments": count, "samples": samples, "r2": r2},
-        notes=_notes(r2, gridded),
+        notes=_notes(r2, gridded, samples, count),
         forward_passes=samples,
     )
 
@@ -91,8 +91,10 @@ def grid(pixels: Pixels, segments: int) -> Tensor:
     return (torch.arange(height) * rows // height)[:, None] * columns + torch.arange(width) * columns // width
 
 
-def _notes(r2: float, gridded: bool) -> tuple[str, ...]:
+def _notes(r2: float, gridded: bool, samples: int, count: int) -> tuple[str, ...]:
     notes = ["SLIC finds one segment only in this picture, so a grid takes its place."] if gridded else []
+    if samples < 3 * count:
+        notes.append(f"{samples} samples are few for {count} segments: the coefficients and R² mean little.")
     return (
         (*notes, f"The linear model fits poorly (R² {r2:.2f}): read its ranking with care.")
         if r2 < 0.5

@@ -45,7 +45,13 @@ class _Verbs(click.Group):
 
 
 def _command(name: str) -> click.Command:
-    return getattr(importlib.import_module(_COMMANDS[name][0]), name)
+    """The verb; each of its long options also has a variable, CNNAUDIT_ and its name."""
+    command: click.Command = getattr(importlib.import_module(_COMMANDS[name][0]), name)
+    for option in command.params:
+        flags = [flag for flag in option.opts if flag.startswith("--")]
+        if isinstance(option, click.Option) and flags:
+            option.envvar = "CNNAUDIT_" + flags[0].removeprefix("--").replace("-", "_").upper()
+    return command
 
 
 @click.command(

@@ -17,33 +17,33 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MODEL = (
     click.option(
-        "--model", default="auto", show_default=True, envvar="CNNAUDIT_MODEL",
+        "--model", default="auto", show_default=True,
         help="A name (see `cnnaudit models`), a checkpoint file, timm:NAME or package.module:factory. "
         "auto: resnet50 if its weights can be had, else the bundled husky-wolf.",
     ),
     click.option(
-        "--weights", envvar="CNNAUDIT_WEIGHTS",
+        "--weights",
         help="A weights file (.safetensors, .pth, .pt, .th), the name of one of torchvision's, or none.",
     ),
     click.option(
-        "--labels", type=click.Path(exists=True, dir_okay=False), envvar="CNNAUDIT_LABELS",
+        "--labels", type=click.Path(exists=True, dir_okay=False),
         help="A file with the classes' names: one a line, or JSON.",
     ),
-    click.option("--input-size", metavar="H[xW]", envvar="CNNAUDIT_INPUT_SIZE", help="Pixels the network is given."),
-    click.option("--mean", metavar="M[,M,M]", envvar="CNNAUDIT_MEAN", help="Mean of the normalisation, a channel."),
-    click.option("--std", metavar="S[,S,S]", envvar="CNNAUDIT_STD", help="Deviation of the normalisation, a channel."),
+    click.option("--input-size", metavar="H[xW]", help="Pixels the network is given."),
+    click.option("--mean", metavar="M[,M,M]", help="Mean of the normalisation, a channel."),
+    click.option("--std", metavar="S[,S,S]", help="Deviation of the normalisation, a channel."),
     click.option(
-        "--trust-model", is_flag=True, envvar="CNNAUDIT_TRUST_MODEL",
+        "--trust-model", is_flag=True,
         help="Load a file that runs code of its own (TorchScript, .pt2, a pickled module).",
     ),
     click.option(
-        "--device", default="auto", show_default=True, envvar="CNNAUDIT_DEVICE", help="auto, cpu, cuda, cuda:N or mps."
+        "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
     ),
 )  # fmt: skip
 RUN = (
-    click.option("--seed", default=0, show_default=True, envvar="CNNAUDIT_SEED", help="Of everything random."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random."),
     click.option(
-        "--out", type=click.Path(file_okay=False), default="reports", show_default=True, envvar="CNNAUDIT_OUT",
+        "--out", type=click.Path(file_okay=False), default="reports", show_default=True,
         help="Folder that the page and its JSON twin are written to.",
     ),
 )  # fmt: skip
@@ -87,6 +87,11 @@ def errors_end_the_run(*, verbose: bool) -> Iterator[None]:
 
             click.echo(traceback.format_exc(), err=True)
         click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of standard output has gone, as with `| head`
+        raise
+    except OSError as error:
+        click.echo(f"error: {error}. Check the path, the permissions and the space left.", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         click.echo("stopped", err=True)

@@ -66,7 +66,7 @@ def _table() -> tuple[Path, dict[str, Any]]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise click.UsageError(f"{path} is not valid TOML: {error}") from error
         for key in keys:
-            table = table.get(key, {})
-        if table:
+            table = table.get(key, {}) if isinstance(table, dict) else {}
+        if isinstance(table, dict) and table:
             return path, table
     return Path(), {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
-    "--method", "methods", multiple=True, metavar="NAME", envvar="CNNAUDIT_METHOD",
+    "--method", "methods", multiple=True, metavar="NAME",
     help="A method (see `cnnaudit methods`), several with commas or by repeating; all, or quick: those that share "
     "one pass. Default: all for one photo, quick for several.",
 )  # fmt: skip
@@ -51,15 +51,19 @@ def explain(
     """
     with errors_end_the_run(verbose=verbose):
         from cnnaudit.data.images import find_images
-        from cnnaudit.explaining import explain_all
+        from cnnaudit.errors import ImageError
+        from cnnaudit.explaining import check_methods, explain_all
 
         paths = find_images(images)
-        names = _method_names(methods, several=len(paths) > 1)
+        names, chosen = _method_names(methods, several=len(paths) > 1), _settings(settings)
+        check_methods(names, chosen)
+        if not any(path.exists() for path in paths):
+            raise ImageError(f"{', '.join(map(str, paths[:3]))}: no such file; check the name and the folder.")
         classifier = load_model(quiet=quiet, **model)
         with _progress(len(paths) * len(names), quiet) as progress:
             report = explain_all(
                 classifier, paths, methods=names, target=target, versus=versus, layer=layer,
-                options=_settings(settings), seed=seed, command=shlex.join(["cnnaudit", *sys.argv[1:]]),
+                options=chosen, seed=seed, command=shlex.join(["cnnaudit", *sys.argv[1:]]),
                 progress=progress,
             )  # fmt: skip
         written = _write(report, Path(out), save_maps) if report.images else []
@@ -138,19 +142,28 @@ def _print_tables(terminal: "Console", images: Sequence["ImageResult"], verbose:
         terminal.print(Text(result.image.name, style="bold"))
         terminal.print(_predictions(result))
         terminal.print(_methods(result, verbose))
+        for note in _notes(result):
+            terminal.print(Text(f"note: {note}", style="yellow"))
         for declined in result.declined:
             terminal.print(Text(f"{declined.card.name} does not apply: {declined.reason}", style="dim"))
         terminal.print()
+
+
+def _notes(result: "ImageResult") -> list[str]:
+    of_methods = [f"{e.method}: {note}" for e in result.explanations for note in e.notes]
+    return [*result.image.notes, *dict.fromkeys(of_methods)]
 
 
 def _predictions(result: "ImageResult") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from cnnaudit.report.numbers import percent
+
     table = Table(box=None, pad_edge=False, show_header=False)
     for prediction in result.predictions:
         bar = "█" * round(20 * prediction.probability)
-        table.add_row(Text(prediction.label), f"{prediction.probability:.1%}", Text(bar, style="cyan"))
+        table.add_row(Text(prediction.label), percent(prediction.probability), Text(bar, style="cyan"))
     return table
 
 
@@ -158,11 +171,14 @@ def _methods(result: "ImageResult", verbose: bool) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from cnnaudit.report.numbers import fact
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("method", "target", "seconds", "in top tenth", *(("found",) if verbose else ())):
-        table.add_column(title, justify="right" if title in ("seconds", "in top tenth") else "left")
+        numeric = title in ("seconds", "in top tenth")
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold", no_wrap=title == "method")
     for e in result.explanations:
         share = "no evidence" if e.is_empty else f"{e.concentration:.0%}"
-        facts = (", ".join(f"{key} {value}" for key, value in e.facts.items()),) if verbose else ()
+        facts = (", ".join(f"{key} {fact(value)}" for key, value in e.facts.items()),) if verbose else ()
         table.add_row(e.method, Text(e.target.name), f"{e.seconds:.2f}", share, *(Text(fact) for fact in facts))
     return table

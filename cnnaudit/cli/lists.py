@@ -52,8 +52,8 @@ def methods(as_json: bool) -> None:
     rows = []
     for name, method in METHODS.items():
         choices = ", ".join(f"{key}={_value(value)}" for key, value in defaults(method.function).items())
-        rows.append((name, "for and against" if method.signed else "for", method.says, choices))
-    _print_table(("name", "shows", "what it says", "options (--option NAME.KEY=VALUE)"), rows)
+        rows.append((name, "signed" if method.signed else "unsigned", method.says, choices))
+    _print_table(("name", "map", "what it says", "options (--option NAME.KEY=VALUE)"), rows)
 
 
 def _value(value: Any) -> str:
@@ -72,7 +72,8 @@ def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in header:
-        table.add_column(title, justify="right" if title in ("parameters", "top-1") else "left")
+        numeric = title in ("parameters", "top-1")
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold", no_wrap=title == "name")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)

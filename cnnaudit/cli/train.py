@@ -33,12 +33,9 @@ _TESTS = {"holds": "cue holds", "reversed": "cue reversed"}
     type=click.IntRange(0),
     default=7,
     show_default=True,
-    envvar="CNNAUDIT_SEED",
     help="Of the pictures, the first weights and the order.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, envvar="CNNAUDIT_DEVICE", help="auto, cpu, cuda, cuda:N or mps."
-)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False),

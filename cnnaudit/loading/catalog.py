@@ -194,7 +194,9 @@ def _bundled_entry(name: str, path: Path) -> ModelEntry:
         shapes = [file.get_slice(key).get_shape() for key in file.keys() if not key.endswith(_BUFFERS)]  # noqa: SIM118
     parameters = sum(int(torch.Size(shape).numel()) for shape in shapes)
     height, width = card.input_size
-    summary = f"{' or '.join(card.labels)}, {height}x{width}; trained on {card.dataset or 'unknown data'}"
+    beside = path.with_suffix(".md")
+    title = beside.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") if beside.exists() else name
+    summary = f"{' or '.join(card.labels)}, {height}x{width}; {title.partition(': ')[2] or title}"
     return ModelEntry(name, "bundled", parameters, None, True, summary)
 
 

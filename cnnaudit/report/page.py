@@ -194,7 +194,7 @@ def _parameters(explanation: Explanation) -> Iterator[Row]:
 def _findings(explanation: Explanation, values: np.ndarray) -> Iterator[Row]:
     yield from ((_words(name), numbers.fact(value)) for name, value in explanation.facts.items())
     if values.max() > 0:
-        yield "share of the evidence in the top tenth of the pixels", numbers.percent(explanation.concentration)
+        yield "share of the positive values in the top tenth of the pixels", numbers.percent(explanation.concentration)
     yield "forward passes", numbers.count(explanation.forward_passes)
 
 

@@ -24,7 +24,7 @@ FEW = {
     "integrated_gradients": {"baselines": ("black",), "steps": 2, "max_steps": 2, "batch": 2},
     "smoothgrad": {"samples": 2, "batch": 2},
 }
-FIXED = {"vit_": 224, "maxvit": 224}
+FIXED = {"vit_h_14": 518, "vit_": 224, "maxvit": 224}
 
 
 def walk(name: str, reasons: dict[str, list[str]]) -> bool:

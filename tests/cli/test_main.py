@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from cnnaudit.cli import main
 from cnnaudit.data import scenes
+from cnnaudit.report.numbers import percent
 
 FAST = ["--model", "husky-wolf", "--method", "grad_cam"]
 
@@ -44,10 +46,43 @@ def test_help_imports_neither_torch_nor_numpy() -> None:
 
 @pytest.mark.parametrize("verb", ["explain", "train", "models", "methods"])
 def test_every_verb_has_help_with_a_sentence_for_each_option(verb: str) -> None:
-    result = run(verb, "--help")
-    assert result.exit_code == 0
-    for parameter in main.commands[verb].params if hasattr(main, "commands") and verb in main.commands else []:
-        assert getattr(parameter, "help", "x")
+    assert run(verb, "--help").exit_code == 0
+    command = main.get_command(click.Context(main), verb)  # type: ignore[attr-defined]
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert options
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_every_option_has_a_variable(photo: str) -> None:
+    twin = run("explain", photo, *FAST, "--json", env={"CNNAUDIT_TARGET": "husky", "CNNAUDIT_VERSUS": "wolf"})
+    assert json.loads(twin.stdout)["images"][0]["explanations"][0]["target"]["name"] == "husky − wolf"
+
+
+def test_an_unwritable_folder_is_said_and_exits_with_2(photo: str) -> None:
+    Path("file").write_text("")
+    result = run("explain", photo, *FAST, "--out", "file/sub")
+    assert result.exit_code == 2
+    assert "file" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_cheap_mistakes_are_found_before_a_model_is_loaded(photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("cnnaudit.loading.load", loaded)
+    assert run("explain", "missing.png").exit_code == 2
+    assert run("explain", photo, "--method", "gradcam").exit_code == 2
+    assert run("explain", photo, "--option", "lime.samples=x").exit_code == 2
+
+
+def test_a_methods_notes_are_printed(photo: str) -> None:
+    result = run("explain", photo, "--model", "husky-wolf", "--method", "lime", "--option", "lime.samples=10")
+    assert "10 samples are few" in " ".join(result.stdout.split())
+
+
+def test_a_narrow_terminal_keeps_the_methods_names(photo: str) -> None:
+    result = run("explain", photo, "--model", "husky-wolf", "--method", "quick", env={"COLUMNS": "50"})
+    assert "grad_cam_plus_plus" in result.stdout
 
 
 def test_a_misspelt_verb_gets_near_matches() -> None:
@@ -63,7 +98,7 @@ def test_explain_writes_the_page_and_its_twin_and_prints_the_figures(photo: str)
     twin = json.loads(Path("reports/photo.json").read_text())
     assert twin["kind"] == "explain" and twin["run"]["command"].startswith("cnnaudit")
     top = twin["images"][0]["predictions"][0]
-    assert f"{top['probability']:.1%}" in result.stdout and top["label"] in result.stdout
+    assert percent(top["probability"]) in result.stdout and top["label"] in result.stdout
 
 
 def test_the_same_command_twice_writes_the_same_page(photo: str) -> None:

@@ -33,6 +33,7 @@ TOP = ["schema_version", "kind", "run", "model", "images", "findings", "figures"
 RUN_KEYS = {"command", "versions", "seed", "device", "dtype", "started", "seconds"}
 MODEL_KEYS = {
     *("name", "architecture", "source", "sha256", "input_size", "mean", "std", "parameters", "labels", "notes"),
+    *("channels", "resize_size", "interpolation"),
 }
 IMAGE_KEYS = {"name", "sha256", "size", "notes", "predictions", "explanations", "declined"}
 EXPLANATION_KEYS = {
