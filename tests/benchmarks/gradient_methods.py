@@ -131,12 +131,11 @@ def cases(network: nn.Module, pixels: Tensor, target: int, layer: str) -> list[C
             "grad_cam",
             {},
             "captum",
-            lambda: (
+            lambda: enlarged(
                 captum.attr.LayerGradCam(whole, module)
                 .attribute(leaf(), target=target, relu_attributions=True)[0, 0]
                 .detach()
             ),
-            small=True,
         ),
     ]
     kinds = {
