@@ -1,14 +1,15 @@
-"""What comes back: frozen records, built once and passed on unchanged."""
+"""Pictures, what a network says of them, and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
+from cnnaudit.results.runs import Fact, ModelFacts, RunFacts
 from cnnaudit.shapes import Heatmap, Photo, Pixels
 
-Fact = str | int | float | bool | None | tuple[float, ...] | tuple[str, ...]
-"""One value among a method's parameters or findings: plain, so that it goes into JSON as it is."""
+if TYPE_CHECKING:
+    from cnnaudit.results.report import Report
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,8 +148,8 @@ class Explanation:
     parts: Mapping[str, Heatmap]
     seconds: float
     forward_passes: int
-    model: "ModelFacts"
-    run: "RunFacts"
+    model: ModelFacts
+    run: RunFacts
     trust: None = None
 
     @property
@@ -177,6 +178,8 @@ class Explanation:
     def report(self) -> "Report":
         """A report with this one explanation."""
         result = ImageResult(self.image, self.pixels, self.predictions, (self,))
+        from cnnaudit.results.report import Report  # which holds explanations itself
+
         return Report("explain", self.run, self.model, images=(result,))
 
 
@@ -206,75 +209,3 @@ class ImageFailure:
 
     name: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """Which network it was, in numbers that let another person load the same one.
-
-    Attributes:
-        name: as the user gave it ("resnet50", "husky-wolf", a file's name).
-        source: where the weights are from, in words.
-        sha256: of the weights' bytes, in the order of the state dict.
-        input_size: height and width in pixels.
-        resize_size: the shorter side before the centre crop; None: the picture is fitted to `input_size`.
-        notes: what the reader must know (the fallback model was used; weights are random).
-    """
-
-    name: str
-    architecture: str
-    source: str
-    sha256: str
-    input_size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    parameters: int
-    labels: int
-    notes: tuple[str, ...] = ()
-    channels: int = 3
-    resize_size: int | None = None
-    interpolation: str = "bilinear"
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """How it was run. `started` (ISO 8601, UTC) and `seconds` go into the JSON twin only."""
-
-    command: str
-    versions: Mapping[str, str]
-    seed: int
-    device: str
-    dtype: str
-    started: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Report:
-    """A page and its JSON twin, as data."""
-
-    kind: Literal["explain", "inspect", "audit", "train"]
-    run: RunFacts
-    model: ModelFacts
-    images: tuple[ImageResult, ...] = ()
-    failures: tuple[ImageFailure, ...] = ()
-    findings: tuple[Mapping[str, Any], ...] = ()
-    figures: Mapping[str, Any] = field(default_factory=dict)
-
-    def html(self) -> str:
-        """The self-contained page."""
-        from cnnaudit.report.html import render  # the one import upwards: rendering needs jinja2
-
-        return render(self)
-
-    def json(self) -> str:
-        """The JSON twin."""
-        from cnnaudit.report.json import dumps
-
-        return dumps(self)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page to `path` and its JSON twin beside it; returns the page's path."""
-        from cnnaudit.report import save
-
-        return save(self, Path(path))
