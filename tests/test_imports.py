@@ -12,7 +12,7 @@ import cnnaudit
 PACKAGE = Path(cnnaudit.__file__).parent
 LAYERS = (
     {"results", "shapes", "errors"},
-    {"data", "models", "files"},
+    {"data", "models", "files", "download"},
     {"hooks", "geometry", "fills", "options"},
     {"classifier", "loading", "checkpoints"},
     {"perturbation", "pictures", "devices"},

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from cnnaudit.classifier import Classifier
+from cnnaudit.download import Progress
 from cnnaudit.errors import DownloadError, OptionError, UnknownModelError, WeightsError, near_matches
 from cnnaudit.loading import external, sources
 from cnnaudit.loading import weights as weight_files
 from cnnaudit.loading.catalog import ModelEntry, Preset, available_models, torchvision_names
-from cnnaudit.loading.download import Progress
 from cnnaudit.loading.sources import Source
 from cnnaudit.models import ARCHITECTURES, BUNDLED
 

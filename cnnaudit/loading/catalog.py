@@ -17,7 +17,7 @@ from torchvision.models import WeightsEnum
 
 from cnnaudit import checkpoints
 from cnnaudit.classifier import Interpolation
-from cnnaudit.loading.download import file_name
+from cnnaudit.download import file_name
 from cnnaudit.models import ARCHITECTURES, BUNDLED
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")

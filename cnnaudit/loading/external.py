@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import nn
 
+from cnnaudit.download import reach
 from cnnaudit.errors import DownloadError, ModelError, UnknownModelError, near_matches
 from cnnaudit.loading import weights
 from cnnaudit.loading.catalog import Preset, default_weights, preset_of
-from cnnaudit.loading.download import reach
 from cnnaudit.loading.fitting import fit, load_exactly
-from cnnaudit.loading.sources import RANDOM, RANDOM_NOTE, Source, adapted, seeded
+from cnnaudit.loading.sources import INSTEAD, RANDOM, RANDOM_NOTE, Source, adapted, seeded
 
 
 def from_factory(spec: str, given: str | Path | None, *, trust_model: bool) -> Source:
@@ -137,7 +137,7 @@ def _pretrained(timm: Any, name: str) -> nn.Module:
     if config is None or not config.has_weights:
         raise DownloadError(f"timm has no weights for {name}. Give --weights FILE, or --weights none for random ones.")
     if not _cached(config):
-        reach(importlib.import_module("huggingface_hub.constants").ENDPOINT)
+        reach(importlib.import_module("huggingface_hub.constants").ENDPOINT, instead=INSTEAD)
     try:
         return timm.create_model(name, pretrained=True)
     except Exception as error:  # the hub's client has many ways to fail, and no common base for them

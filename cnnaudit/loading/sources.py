@@ -18,14 +18,15 @@ from torchvision import models as torchvision_models
 from torchvision.models import WeightsEnum
 
 from cnnaudit import checkpoints, hooks
+from cnnaudit.download import Progress, fetch, promised_checksum
 from cnnaudit.errors import OptionError, WeightsError, near_matches
 from cnnaudit.loading import catalog, weights
 from cnnaudit.loading.catalog import Preset
-from cnnaudit.loading.download import Progress, checksum_prefix, fetch
 from cnnaudit.loading.fitting import Fitted, fit
 from cnnaudit.models import ARCHITECTURES
 
 RANDOM = "none"
+INSTEAD = "Give the weights with --weights FILE, or random ones with --weights none, or take --model husky-wolf."
 RANDOM_NOTE = "weights are random: predictions mean nothing"
 _SEED = 0
 _LARGEST_SIDE = 4096  # pixels; a crafted file could otherwise fill the memory with its probe picture
@@ -66,7 +67,8 @@ def from_torchvision(name: str, given: str | Path | None, *, trust_model: bool, 
     if member is None:
         return _torchvision_file(name, Path(str(given)), trust_model)
     url, folder = member.url, catalog.hub_folder()
-    path = fetch(url, folder, sha256_prefix=checksum_prefix(Path(url).name), progress=progress)
+    checksum = promised_checksum(Path(url).name)
+    path = fetch(url, folder, checksum=checksum, instead=INSTEAD, progress=progress)
     preset = catalog.preset_of(member)
     build = partial(_torchvision, name, preset.input_size)
     fitted = _fitted(build, weights.read(path).state, name, path)

@@ -1,4 +1,4 @@
-"""Fetching weights once: a checksum, a limit on waiting, and nothing left behind on failure."""
+"""Fetching a file once: a checksum, a limit on waiting, and nothing left behind on failure."""
 
 import hashlib
 import queue
@@ -19,7 +19,7 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes there will be (None where the server does not say)."""
 
 _CHUNK = 1 << 18
-_INSTEAD = "Give the weights with --weights FILE, or random ones with --weights none, or take --model husky-wolf."
+_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 def file_name(url: str) -> str:
@@ -27,17 +27,18 @@ def file_name(url: str) -> str:
     return Path(urlsplit(url).path).name
 
 
-def checksum_prefix(name: str) -> str | None:
-    """The first digits of the SHA-256 that a name like `resnet50-11ad3fa6.pth` promises, if it does."""
+def promised_checksum(name: str) -> str | None:
+    """The checksum that a name like `resnet50-11ad3fa6.pth` promises (`"sha256:11ad3fa6"`), if it does."""
     found = re.search(r"-([0-9a-f]{8,64})\.", name)
-    return found.group(1) if found else None
+    return f"sha256:{found.group(1)}" if found else None
 
 
 def fetch(
     url: str,
     folder: Path,
     *,
-    sha256_prefix: str | None = None,
+    checksum: str | None = None,
+    instead: str = "",
     progress: Progress | None = None,
     timeout: float = 5.0,
     stall: float = 30.0,
@@ -45,7 +46,8 @@ def fetch(
     """The file behind a URL, from `folder` when it is there, else downloaded into it.
 
     Args:
-        sha256_prefix: hexadecimal digits that the file's SHA-256 begins with.
+        checksum: `"sha256:"` or `"md5:"` and the hexadecimal digits that the file's begins with.
+        instead: what to do when it cannot be had, for the error's last sentence.
         timeout: seconds until the server must have answered, name resolution included.
         stall: seconds without a byte after which the server is given up.
 
@@ -56,35 +58,36 @@ def fetch(
     """
     path = folder / file_name(url)
     if path.is_file():
-        return verified(path, sha256_prefix)
+        return verified(path, checksum)
     try:
         with _opened(url, timeout, stall) as response, replacing(path) as part:
-            _receive(response, part, sha256_prefix, progress)
+            _receive(response, part, checksum, progress)
     except (OSError, HTTPException, ValueError) as error:
         host, reason = urlsplit(url).netloc or url, _reason(error)
-        raise DownloadError(f"{path.name} could not be fetched from {host} ({reason}). {_INSTEAD}") from error
+        raise DownloadError(f"{path.name} could not be fetched from {host} ({reason}). {instead}".rstrip()) from error
     return path
 
 
-def verified(path: Path, sha256_prefix: str | None) -> Path:
+def verified(path: Path, checksum: str | None) -> Path:
     """`path`, once its content is known to be what the checksum says.
 
     Raises:
         WeightsError: it is something else.
     """
-    if sha256_prefix:
+    if checksum:
+        algorithm, digits = _parts(checksum)
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not digest.startswith(sha256_prefix):
+            digest = hashlib.file_digest(file, algorithm).hexdigest()
+        if not digest.startswith(digits):
             raise WeightsError(
-                f"{path} is damaged: its SHA-256 begins with {digest[: len(sha256_prefix)]}, not with "
-                f"{sha256_prefix}. Delete it, and it is downloaded again."
+                f"{path} is damaged: its {_NAMES[algorithm]} begins with {digest[: len(digits)]}, not with "
+                f"{digits}. Delete it, and it is downloaded again."
             )
     return path
 
 
-def reach(url: str, *, timeout: float = 5.0) -> None:
-    """Return once a server answers, with whatever status.
+def reach(url: str, *, instead: str = "", timeout: float = 5.0) -> None:
+    """Return once a server answers, with whatever status; else the error ends with `instead`.
 
     Raises:
         DownloadError: none does within `timeout` seconds.
@@ -94,7 +97,9 @@ def reach(url: str, *, timeout: float = 5.0) -> None:
     except urllib.error.HTTPError:
         return
     except (OSError, HTTPException, ValueError) as error:
-        raise DownloadError(f"{urlsplit(url).netloc} cannot be reached ({_reason(error)}). {_INSTEAD}") from error
+        raise DownloadError(
+            f"{urlsplit(url).netloc} cannot be reached ({_reason(error)}). {instead}".rstrip()
+        ) from error
 
 
 def _opened(url: str, timeout: float, stall: float) -> HTTPResponse:
@@ -129,10 +134,11 @@ def _opened(url: str, timeout: float, stall: float) -> HTTPResponse:
     return answer
 
 
-def _receive(response: HTTPResponse, part: Path, sha256_prefix: str | None, progress: Progress | None) -> None:
+def _receive(response: HTTPResponse, part: Path, checksum: str | None, progress: Progress | None) -> None:
     length = response.headers.get("Content-Length")
     total = int(length) if length is not None else None
-    digest, done = hashlib.sha256(), 0
+    algorithm, digits = _parts(checksum or "sha256:")
+    digest, done = hashlib.new(algorithm, usedforsecurity=False), 0
     report = progress or (lambda _done, _total: None)
     report(0, total)
     with part.open("wb") as file:
@@ -143,8 +149,14 @@ def _receive(response: HTTPResponse, part: Path, sha256_prefix: str | None, prog
             report(done, total)
     if total is not None and done != total:
         raise HTTPException(f"it ended after {done} of {total} bytes")
-    if sha256_prefix and not digest.hexdigest().startswith(sha256_prefix):
-        raise HTTPException(f"its SHA-256 begins with {digest.hexdigest()[:8]}, not with {sha256_prefix}")
+    if not digest.hexdigest().startswith(digits):
+        raise HTTPException(f"its {_NAMES[algorithm]} begins with {digest.hexdigest()[:8]}, not with {digits}")
+
+
+def _parts(checksum: str) -> tuple[str, str]:
+    """The algorithm and the digits of `"md5:8d4fb7e6"`."""
+    algorithm, _, digits = checksum.partition(":")
+    return algorithm, digits
 
 
 def _reason(error: Exception) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from local_server import Server, serving
 
+from cnnaudit import download
 from cnnaudit.errors import DownloadError, WeightsError
-from cnnaudit.loading import download
 
 BODY = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(BODY).hexdigest()
+CHECKSUM = f"sha256:{DIGEST[:8]}"
 NAME = f"net-{DIGEST[:8]}.pth"
 
 
@@ -28,7 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def test_a_file_arrives_whole_under_its_own_name(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     path = download.fetch(
-        f"{server.url}/{NAME}", tmp_path / "hub", sha256_prefix=DIGEST[:8], progress=lambda *at: seen.append(at)
+        f"{server.url}/{NAME}", tmp_path / "hub", checksum=CHECKSUM, progress=lambda *at: seen.append(at)
     )
     assert path == tmp_path / "hub" / NAME
     assert path.read_bytes() == BODY
@@ -39,7 +40,7 @@ def test_a_file_arrives_whole_under_its_own_name(server: Server, tmp_path: Path)
 
 def test_a_file_that_is_here_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
-        download.fetch(f"{server.url}/{NAME}", tmp_path, sha256_prefix=DIGEST[:8])
+        download.fetch(f"{server.url}/{NAME}", tmp_path, checksum=CHECKSUM)
     assert len(server.asked) == 1
 
 
@@ -62,18 +63,25 @@ def test_a_server_need_not_say_how_long_the_file_is(server: Server, tmp_path: Pa
 def test_a_failure_says_why_and_leaves_nothing_behind(server: Server, tmp_path: Path, path: str, reason: str) -> None:
     began = time.monotonic()
     with pytest.raises(DownloadError, match=reason) as caught:
-        download.fetch(server.url + path, tmp_path, timeout=0.3, stall=0.3)
+        download.fetch(server.url + path, tmp_path, instead="Give --weights FILE.", timeout=0.3, stall=0.3)
     server.released.set()
     assert time.monotonic() - began < 5
     assert list(tmp_path.iterdir()) == []
     assert "127.0.0.1" in str(caught.value)
-    assert "--weights" in str(caught.value)
+    assert str(caught.value).endswith("Give --weights FILE.")
 
 
-def test_a_wrong_checksum_is_refused(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="SHA-256 begins with"):
-        download.fetch(f"{server.url}/{NAME}", tmp_path, sha256_prefix="00000000")
+@pytest.mark.parametrize(("checksum", "name"), [("sha256:00000000", "SHA-256"), (f"md5:{'0' * 32}", "MD5")])
+def test_a_wrong_checksum_is_refused(server: Server, tmp_path: Path, checksum: str, name: str) -> None:
+    with pytest.raises(DownloadError, match=f"{name} begins with"):
+        download.fetch(f"{server.url}/{NAME}", tmp_path, checksum=checksum)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_md5_is_a_checksum_too(server: Server, tmp_path: Path) -> None:
+    checksum = f"md5:{hashlib.md5(BODY).hexdigest()}"
+    for _ in range(2):
+        assert download.fetch(f"{server.url}/{NAME}", tmp_path, checksum=checksum).read_bytes() == BODY
 
 
 def test_no_server_is_a_refused_connection(tmp_path: Path) -> None:
@@ -106,7 +114,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(server: Server, tmp_path: P
 def test_a_damaged_file_in_the_cache_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(BODY[:-1])
     with pytest.raises(WeightsError, match="Delete it"):
-        download.fetch(f"{server.url}/{NAME}", tmp_path, sha256_prefix=DIGEST[:8])
+        download.fetch(f"{server.url}/{NAME}", tmp_path, checksum=CHECKSUM)
 
 
 def test_progress_that_raises_stops_the_download(server: Server, tmp_path: Path) -> None:
@@ -129,7 +137,7 @@ def test_progress_that_raises_stops_the_download(server: Server, tmp_path: Path)
     ],
 )
 def test_the_checksum_in_a_name(name: str, prefix: str | None) -> None:
-    assert download.checksum_prefix(name) == prefix
+    assert download.promised_checksum(name) == (prefix and f"sha256:{prefix}")
 
 
 def test_reach_returns_when_a_server_answers_at_all(server: Server) -> None:
