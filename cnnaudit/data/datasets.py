@@ -1,106 +1,67 @@
-"""Labelled pictures for training, by name: uint8 tensors that fit into memory."""
+"""Labelled pictures for training, by name or from a folder."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
-import torch
-from jaxtyping import Int64, UInt8
-from torch import Tensor
-
-from cnnaudit.data import scenes
+from cnnaudit.data import huskies
+from cnnaudit.data.huskies import husky_wolf
+from cnnaudit.data.splits import Dataset, Drawn, Files, Request, Shape, Source, Split
 from cnnaudit.errors import OptionError, near_matches
 
-Drawn = Callable[[int, int], None]
-"""Called with how many pictures are ready, and of how many."""
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Drawn",
+    "Files",
+    "Request",
+    "Shape",
+    "Source",
+    "Split",
+    "dataset",
+    "husky_wolf",
+    "known_dataset",
+]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """Pictures (`n c h w`) and the index of each one's class (`n`)."""
-
-    images: UInt8[Tensor, "n c h w"]
-    labels: Int64[Tensor, " n"]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+def _always(_root: Path) -> bool:
+    return True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dataset:
-    """What a network learns from, and what it is measured on.
-
-    Attributes:
-        tests: each question that the trained network is asked, and fresh pictures to ask it with.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    train: Split
-    validation: Split
-    tests: Mapping[str, Split]
-
-
-def husky_wolf(
-    *, correlation: float, samples: int, test_samples: int, seed: int, drawn: Drawn | None = None
-) -> Dataset:
-    """Huskies and wolves whose background agrees with the class in a share `correlation` of the scenes.
-
-    Training has `samples` scenes and validation a tenth as many more, both from the series `seed`.
-    The two tests have `test_samples` fresh ones each, from the series `seed + 1` (where the correlation
-    holds) and `seed + 2` (where it is reversed).
-
-    Raises:
-        OptionError: fewer than 2 samples, or a correlation or seed out of range.
-    """
-    if samples < 2 or test_samples < 2:
-        raise OptionError(f"{samples} samples and {test_samples} for each test are too few; give at least 2 of each.")
-    extra = max(2, samples // 10)
-    count = _Counter(samples + extra + 2 * test_samples, drawn)
-    both = _split(scenes.generate(samples + extra, correlation=correlation, seed=seed), count)
-    holds = _split(scenes.generate(test_samples, correlation=1.0, seed=seed + 1), count)
-    turned = _split(scenes.generate(test_samples, correlation=0.0, seed=seed + 2), count)
-    return Dataset(
-        name="husky-wolf",
-        labels=scenes.LABELS,
-        train=Split(both.images[:samples], both.labels[:samples]),
-        validation=Split(both.images[samples:], both.labels[samples:]),
-        tests={"holds": holds, "reversed": turned},
-    )
+DATASETS: dict[str, Source] = {
+    "husky-wolf": Source(
+        load=huskies.load,
+        here=_always,
+        summary="huskies and wolves, drawn; the background gives the class away as often as is asked",
+        classes=2,
+        size=(128, 128),
+        channels=3,
+        train=2000,
+        validation=200,
+        test=2000,
+        download_bytes=None,
+    ),
+}
+"""The datasets with a name of their own; `folder:PATH` is one too."""
 
 
-DATASETS: dict[str, Callable[..., Dataset]] = {"husky-wolf": husky_wolf}
-"""What `train` can learn from; each takes the keywords of `husky_wolf`."""
-
-
-def dataset(name: str) -> Callable[..., Dataset]:
-    """The maker of a dataset.
+def dataset(name: str, request: Request) -> Dataset:
+    """The dataset called `name`, at the size and with the channels that are asked for.
 
     Raises:
-        OptionError: there is none of this name.
+        OptionError: there is none of this name, or a value of `request` is out of range.
+        DataError: its files are missing and cannot be fetched, or they are damaged.
+    """
+    return DATASETS[known_dataset(name)].load(request)
+
+
+def known_dataset(name: str) -> str:
+    """The same name, checked; nothing is read.
+
+    Raises:
+        OptionError: there is no dataset of this name.
     """
     if name not in DATASETS:
         raise OptionError(
-            f"There is no dataset {name!r}.{near_matches(name, DATASETS)} There is: {', '.join(DATASETS)}."
+            f"There is no dataset {name!r}.{near_matches(name, DATASETS)} There is: {', '.join(DATASETS)}, "
+            "and folder:PATH."
         )
-    return DATASETS[name]
-
-
-class _Counter:
-    """Reports how many pictures are ready."""
-
-    def __init__(self, total: int, drawn: Drawn | None) -> None:
-        self._done, self._total, self._drawn = 0, total, drawn
-
-    def add(self) -> None:
-        self._done += 1
-        if self._drawn:
-            self._drawn(self._done, self._total)
-
-
-def _split(drawn: Iterator[scenes.Scene], count: _Counter) -> Split:
-    images, labels = [], []
-    for scene in drawn:
-        images.append(torch.from_numpy(scene.image.pixels))
-        labels.append(scenes.LABELS.index(scene.label))
-        count.add()
-    return Split(torch.stack(images).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
+    return name
