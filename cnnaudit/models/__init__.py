@@ -5,10 +5,23 @@ from pathlib import Path
 
 from torch import nn
 
+from cnnaudit.models.classics import cnn1, cnn2, conv10_20, logistic, mlp
 from cnnaudit.models.husky_wolf import husky_wolf
+from cnnaudit.models.patterns import from_pattern
+from cnnaudit.models.signals import mnist1d_cnn, mnist1d_fc
+from cnnaudit.models.vgg import vgg8
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "logistic": logistic,
+    "mlp": mlp,
+    "cnn1": cnn1,
+    "cnn2": cnn2,
+    "conv10-20": conv10_20,
+    "mnist1d-fc": mnist1d_fc,
+    "mnist1d-cnn": mnist1d_cnn,
+    "vgg8": vgg8,
     "husky-wolf": husky_wolf,
+    "pattern": from_pattern,
 }
 """A factory for each architecture of ours; its keywords are plain values, and travel in a checkpoint."""
 
