@@ -50,7 +50,7 @@ def explain(
     its JSON twin, and prints the predictions and the methods' figures.
     """
     with errors_end_the_run(verbose=verbose):
-        from cnnaudit.data.images import find_images
+        from cnnaudit.data.finding import find_images
         from cnnaudit.errors import ImageError
         from cnnaudit.explaining import check_methods, explain_all
 

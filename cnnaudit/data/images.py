@@ -5,18 +5,15 @@ are ever handed to Pillow: its other readers (PostScript, Photoshop, …) never 
 Colour profiles are not applied: networks are trained on pixels read without them.
 """
 
-import glob
 import hashlib
-import os
-import re
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image as Pillow
@@ -31,10 +28,11 @@ Background: TypeAlias = Literal["white", "black", "grey"] | RGB
 """What shows through transparent areas: a name, or red, green and blue from 0 to 255."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 64_000_000
 
 _BACKGROUNDS: dict[str, RGB] = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128)}
+
+_EMPTY = "the file is empty (0 bytes); copy or export the picture again"
 
 _SIGNATURES = (  # (offset, first bytes, what it is)
     (0, b"%PDF", "a PDF document"),
@@ -67,15 +65,59 @@ def read_image(path: str | Path, *, background: Background = "white", max_pixels
     if not isinstance(max_pixels, int) or max_pixels < 1:
         raise OptionError(f"max_pixels is {max_pixels!r}; give a whole number of pixels, at least 1")
     with _opened(path) as stream:
-        head = stream.read(64)
-        with _translated(str(path), head, max_pixels), _QUIET:
-            image = Pillow.open(stream, formats=FORMATS)
-            _check_size(str(path), image, max_pixels)
-            pixels, notes = decode(image, fill)
-            notes = (*frame_notes(image), *notes)
+        pixels, notes = _decoded(stream, str(path), fill, max_pixels)
+        with _translated(str(path), b"", max_pixels):
             stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return Image(path.name, pixels, digest, notes, path)
+
+
+def read_pixels(source: Path | bytes, *, name: str, shorter: int) -> Photo:
+    """The pixels of a picture, in a file or in memory, whose shorter side is to become `shorter`; on white.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where both sides keep twice as many
+    pixels as will be needed: much faster, and next to the same after resizing.
+
+    Raises:
+        ImageTooLargeError, ImageError: as in `read_image`.
+    """
+    if not isinstance(source, bytes):
+        with _opened(source) as stream:
+            return _decoded(stream, name, _BACKGROUNDS["white"], MAX_PIXELS, 2 * shorter)[0]
+    if not source:
+        raise ImageError(f"{name}: {_EMPTY}")
+    return _decoded(BytesIO(source), name, _BACKGROUNDS["white"], MAX_PIXELS, 2 * shorter)[0]
+
+
+def check_header(path: Path) -> None:
+    """Nothing, if a file begins as a picture does; it may still be damaged further on.
+
+    Raises:
+        ImageTooLargeError, ImageError: as in `read_image`.
+    """
+    with _opened(path) as stream:
+        _begun(stream, str(path), MAX_PIXELS)
+
+
+def _begun(stream: BinaryIO, name: str, max_pixels: int) -> Pillow.Image:
+    """The picture in a stream, its size checked, nothing decoded."""
+    head = stream.read(64)
+    with _translated(name, head, max_pixels), _QUIET:
+        image = Pillow.open(stream, formats=FORMATS)
+        _check_size(name, image, max_pixels)
+    return image
+
+
+def _decoded(
+    stream: BinaryIO, name: str, fill: RGB, max_pixels: int, enough: int | None = None
+) -> tuple[Photo, tuple[str, ...]]:
+    """Pixels and notes; where `enough` is given, either side may come smaller, but not below it."""
+    image = _begun(stream, name, max_pixels)
+    with _translated(name, b"", max_pixels), _QUIET:
+        if enough:
+            image.draft(None, (enough, enough))
+        pixels, notes = decode(image, fill)
+        return pixels, (*frame_notes(image), *notes)
 
 
 def from_array(array: np.ndarray | Pillow.Image, *, name: str = "image") -> Image:
@@ -145,7 +187,7 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
             kind = "a folder" if S_ISDIR(status.st_mode) else "a device or pipe"
             raise ImageError(f"{path}: found {kind}, expected a picture file")
         if not status.st_size:
-            raise ImageError(f"{path}: the file is empty (0 bytes); copy or export the picture again")
+            raise ImageError(f"{path}: {_EMPTY}")
         stream = path.open("rb")
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file; check the name and the folder") from error
@@ -203,77 +245,3 @@ def _fill(background: Background) -> RGB:
         return values
     hint = near_matches(background, _BACKGROUNDS) if isinstance(background, str) else ""
     raise OptionError(f"background is {background!r}; give white, black, grey or three numbers from 0 to 255.{hint}")
-
-
-def find_images(arguments: Sequence[str | Path]) -> list[Path]:
-    """The pictures that files, folders and glob patterns (`**` included) name, each once, in a stable order.
-
-    Folders are read with their subfolders, in natural order (`2.png` before `10.png`), by `SUFFIXES`;
-    hidden files are passed over. A path that exists is never taken for a pattern, and a named file is
-    kept whatever its suffix, even when it is missing: reading it then says so.
-
-    Raises:
-        OptionError: a folder or pattern without a picture, or a folder that cannot be listed.
-    """
-    given = [arguments] if isinstance(arguments, str | Path) else arguments
-    found: dict[str, Path] = {}
-    for argument in given:
-        for path in _expand(argument):
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
-
-
-def _expand(argument: str | Path) -> list[Path]:
-    """The pictures that one argument stands for."""
-    path = Path(argument)
-    if _is_folder(path):
-        kind, pictures = "folder", _walk(path)
-    elif glob.has_magic(str(argument)) and not os.path.lexists(path):
-        kind, pictures = "pattern", _matches(str(argument))
-    else:
-        return [path]
-    if not pictures:
-        raise OptionError(
-            f"the {kind} {str(argument)!r} holds no picture; expected files named "
-            f"{', '.join(sorted('*' + suffix for suffix in SUFFIXES))}"
-        )
-    return pictures
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, or a parent that may not be entered
-        return False
-
-
-def _matches(pattern: str) -> list[Path]:
-    """The pictures that a pattern matches, and those in the folders it matches."""
-    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-    matches = [Path(match) for match in found]
-    pictures = [path for path in matches if _is_picture(path)]
-    inside = [path for folder in matches if _is_folder(folder) for path in _walk(folder)]
-    return sorted({*pictures, *inside}, key=_natural)
-
-
-def _walk(folder: Path) -> list[Path]:
-    """The pictures in a folder and its subfolders; links to folders are not followed."""
-    pictures: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=_cannot_list):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        pictures += [Path(parent, name) for name in names if _is_picture(Path(name))]
-    return sorted(pictures, key=_natural)
-
-
-def _cannot_list(error: OSError) -> None:
-    raise OptionError(f"the folder {error.filename!r} cannot be listed ({error.strerror})") from error
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _natural(path: Path) -> tuple[list[list[str | int]], str]:
-    """Sorts numbers in names by value; text and numbers alternate, so like is compared with like."""
-    parts = [re.split(r"([0-9]+)", part.casefold()) for part in path.parts]
-    return [[int(t) if i % 2 else t for i, t in enumerate(part)] for part in parts], str(path)

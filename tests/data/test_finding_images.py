@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnaudit.data.images import find_images
+from cnnaudit.data.finding import find_images
 from cnnaudit.errors import OptionError
 
 
