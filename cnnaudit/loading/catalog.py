@@ -1,11 +1,12 @@
 """What there is to load: bundled checkpoints, our architectures, torchvision's classifiers.
 
-Nothing here builds a network: it reads names, and the metadata that torchvision keeps beside its weights.
+Names, the metadata that torchvision keeps beside its weights, and networks with random weights.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,7 +19,10 @@ from torchvision.models import WeightsEnum
 from cnnaudit import checkpoints
 from cnnaudit.classifier import Interpolation
 from cnnaudit.download import file_name
+from cnnaudit.errors import OptionError
 from cnnaudit.models import ARCHITECTURES, BUNDLED
+from cnnaudit.models.pooling import Pool, swap_pooling
+from cnnaudit.models.sizes import known_dropout
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 TRANSPOSED = ("googlenet", "inception_v3")  # ported from TensorFlow: their weights expect another normalisation
@@ -42,7 +46,7 @@ class ModelEntry:
     """One line of `cnnaudit models`.
 
     Attributes:
-        parameters: how many the network has, where that is known without building it.
+        parameters: how many the network has; one of ours, as it is by default.
         accuracy: ImageNet top-1 in per cent, as torchvision reports it for its default weights.
         cached: the weights are on this machine.
         summary: one line in words.
@@ -88,6 +92,12 @@ def preset_of(weights: WeightsEnum) -> Preset:
     )
 
 
+def preset_of_architecture(name: str) -> Preset:
+    """The pictures that one of our architectures takes as it is by default."""
+    defaults = {key: parameter.default for key, parameter in signature(ARCHITECTURES[name]).parameters.items()}
+    return Preset(input_size=defaults["size"], channels=defaults["channels"])
+
+
 def preset_for_file(name: str, state: Mapping[str, Tensor]) -> Preset:
     """The standard preprocessing for weights from elsewhere: that of the first weights of this size."""
     size = vit_size(name, state)
@@ -117,6 +127,14 @@ def build_torchvision(
         pretrained: weights descending from torchvision's are to be loaded, so that the networks which
             those expect to normalise once more do.
     """
+    arguments = torchvision_arguments(name, classes=classes, size=size, pretrained=pretrained)
+    return torchvision_models.get_model(name, weights=None, **arguments)
+
+
+def torchvision_arguments(
+    name: str, *, classes: int | None = None, size: tuple[int, int] | None = None, pretrained: bool = False
+) -> dict[str, Any]:
+    """What `build_torchvision` gives to torchvision's own factory, plain values."""
     arguments: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     if name in TRANSPOSED:
         arguments |= {"aux_logits": False, "init_weights": False, "transform_input": pretrained}
@@ -124,7 +142,7 @@ def build_torchvision(
         arguments["image_size"] = size[0]
     if size is not None and name.startswith("maxvit_"):
         arguments["input_size"] = size
-    return torchvision_models.get_model(name, weights=None, **arguments)
+    return arguments
 
 
 def build_from_card(card: checkpoints.Card) -> nn.Module:
@@ -132,19 +150,38 @@ def build_from_card(card: checkpoints.Card) -> nn.Module:
 
     Raises:
         KeyError: it names neither an architecture of ours nor a torchvision classifier.
-        TypeError, ValueError, RuntimeError: its arguments are not the architecture's.
+        TypeError, ValueError, RuntimeError, OptionError: its arguments are not the architecture's.
     """
-    arguments = dict(card.arguments)
+    arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
     factory: Callable[..., nn.Module] | None = ARCHITECTURES.get(card.architecture)
-    if factory is None:
-        if card.architecture not in torchvision_names():
-            raise KeyError(card.architecture)
-        unwanted = {"weights", "weights_backbone", "pretrained", "progress"} & arguments.keys()
-        if unwanted:
-            raise ValueError(f"{', '.join(sorted(unwanted))} cannot be set by a file")
-        defaults = {"aux_logits": False, "init_weights": False} if card.architecture in TRANSPOSED else {}
-        return torchvision_models.get_model(card.architecture, weights=None, **(defaults | arguments))
-    return factory(**arguments)
+    if factory is not None:
+        return factory(**arguments)
+    if card.architecture not in torchvision_names():
+        raise KeyError(card.architecture)
+    unwanted = {"weights", "weights_backbone", "pretrained", "progress"} & arguments.keys()
+    if unwanted:
+        raise ValueError(f"{', '.join(sorted(unwanted))} cannot be set by a file")
+    pool, dropout = arguments.pop("pool", None), arguments.pop("dropout", None)
+    defaults = {"aux_logits": False, "init_weights": False} if card.architecture in TRANSPOSED else {}
+    network = torchvision_models.get_model(card.architecture, weights=None, **(defaults | arguments))
+    return modified(network, card.architecture, pool=pool, dropout=dropout)
+
+
+def modified(network: nn.Module, name: str, *, pool: Pool | None = None, dropout: float | None = None) -> nn.Module:
+    """A torchvision network with another pooling and another dropout, where they are given; its weights stay.
+
+    Raises:
+        OptionError: it has no pooling or no dropout layer, or a value makes no sense.
+    """
+    if pool is not None:
+        network = swap_pooling(network, pool)
+    if dropout is not None:
+        layers = [module for module in network.modules() if type(module) is nn.Dropout]
+        if not layers:
+            raise OptionError(f"{name} has no dropout layer to be given {dropout}. Leave dropout out.")
+        for layer in layers:
+            layer.p = known_dropout(dropout)
+    return network
 
 
 def hub_folder() -> Path:
@@ -172,17 +209,13 @@ def _names_by_parameters() -> dict[int, str]:
 
 
 def available_models() -> list[ModelEntry]:
-    """All that `load` knows by name, without building any of it.
+    """All that `load` knows by name, without weights for any of it.
 
     Raises:
         WeightsError: a bundled checkpoint is damaged.
     """
     bundled = [_bundled_entry(name, path) for name, path in BUNDLED.items()]
-    ours = [
-        ModelEntry(name, "architecture", None, None, False, _first_line(factory))
-        for name, factory in ARCHITECTURES.items()
-        if name not in BUNDLED
-    ]
+    ours = [_own_entry(name, factory) for name, factory in ARCHITECTURES.items() if name not in BUNDLED]
     return [*bundled, *ours, *(_torchvision_entry(name) for name in torchvision_names())]
 
 
@@ -200,6 +233,14 @@ def _bundled_entry(name: str, path: Path) -> ModelEntry:
     return ModelEntry(name, "bundled", parameters, None, True, summary)
 
 
+def _own_entry(name: str, factory: Callable[..., nn.Module]) -> ModelEntry:
+    with torch.device("meta"):
+        parameters = sum(weights.numel() for weights in factory().parameters())
+    height, width = preset_of_architecture(name).input_size
+    summary = (factory.__doc__ or "").strip().partition("\n")[0]
+    return ModelEntry(name, "architecture", parameters, None, False, f"{height}x{width}; {summary}")
+
+
 def _torchvision_entry(name: str) -> ModelEntry:
     weights = default_weights(name)
     size = preset_of(weights).input_size
@@ -207,7 +248,3 @@ def _torchvision_entry(name: str) -> ModelEntry:
     cached = (hub_folder() / file_name(weights.url)).is_file()
     summary = f"ImageNet, {size[0]}x{size[1]}, {accuracy:.1f}% top-1 ({weights.name})"
     return ModelEntry(name, "torchvision", int(weights.meta["num_params"]), accuracy, cached, summary)
-
-
-def _first_line(factory: Callable[..., nn.Module]) -> str:
-    return (factory.__doc__ or "").strip().partition("\n")[0]

@@ -128,11 +128,11 @@ def from_architecture(name: str, given: str | Path | None, *, trust_model: bool)
         OptionError: no weights are given; there are none to fetch.
         WeightsError, UntrustedModelError: the file cannot be used.
     """
-    factory = ARCHITECTURES[name]
+    factory, preset = ARCHITECTURES[name], catalog.preset_of_architecture(name)
     if given is None:
         raise OptionError(f"{name} comes without weights: give --weights FILE, or --weights none for random ones.")
     if given == RANDOM:
-        return _random(factory, name, Preset())
+        return _random(factory, name, preset)
     path = Path(given)
     file = weights.read(path, trust_model=trust_model)
     if file.card is not None:
@@ -143,7 +143,8 @@ def from_architecture(name: str, given: str | Path | None, *, trust_model: bool)
         return factory() if classes is None or keyword is None else factory(**{keyword: classes})
 
     fitted = _fitted(build, file.state, name, path)
-    return Source(fitted.network, name, name, f"the file {path.name}", Preset(), file.notes + fitted.notes)
+    sized = replace(preset, channels=None)  # found by probing, so that the missing normalisation is said
+    return Source(fitted.network, name, name, f"the file {path.name}", sized, file.notes + fitted.notes)
 
 
 def from_checkpoint(path: Path, name: str, given: str | Path | None, *, origin: str, trust_model: bool) -> Source:
@@ -208,7 +209,7 @@ def _build(card: checkpoints.Card, path: Path) -> nn.Module:
             f"{path} says it is a {card.architecture!r}, which this version of cnnaudit does not know."
             f"{near_matches(card.architecture, known)} A file may name architectures of ours and of torchvision."
         ) from None
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError, OptionError) as error:
         raise WeightsError(
             f"{path}: {card.architecture} cannot be made with the arguments in the file ({error})."
         ) from error

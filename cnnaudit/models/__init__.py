@@ -7,6 +7,7 @@ from torch import nn
 
 from cnnaudit.models.classics import cnn1, cnn2, conv10_20, logistic, mlp
 from cnnaudit.models.husky_wolf import husky_wolf
+from cnnaudit.models.pattern_language import is_pattern
 from cnnaudit.models.patterns import from_pattern
 from cnnaudit.models.signals import mnist1d_cnn, mnist1d_fc
 from cnnaudit.models.vgg import vgg8
@@ -32,3 +33,8 @@ BUNDLED: dict[str, Path] = {
     "husky-wolf-fair": _WEIGHTS / "husky-wolf-fair.safetensors",
 }
 """Checkpoints that come with the package, each with its card (`.md`) beside it."""
+
+
+def is_ours(architecture: str) -> bool:
+    """Whether a name is of an architecture of ours, or a pattern that makes one."""
+    return architecture in ARCHITECTURES or is_pattern(architecture)

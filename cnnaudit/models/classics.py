@@ -30,7 +30,10 @@ def logistic(
 def mlp(
     *, labels: int = 10, channels: int = 1, size: Sequence[int] = (28, 28), pool: Pool = "max", dropout: float = 0.0
 ) -> nn.Sequential:
-    """One hidden layer of 512 with ReLU; 407,050 parameters for ten classes of 28x28. Arguments as `logistic`."""
+    """One hidden layer of 512 with ReLU.
+
+    407,050 parameters for ten classes of 28x28. Arguments as `logistic`.
+    """
     return classifier_of("f512 r", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
 
 
@@ -54,7 +57,10 @@ def cnn1(
 def cnn2(
     *, labels: int = 10, channels: int = 1, size: Sequence[int] = (28, 28), pool: Pool = "max", dropout: float = 0.0
 ) -> nn.Sequential:
-    """Two 3x3 convolutions to 32 and 64 channels, each with ReLU and pooling, one linear layer. Arguments as `cnn1`."""
+    """Two 3x3 convolutions to 32 and 64 channels, each with ReLU and pooling, one linear layer.
+
+    Arguments as `cnn1`.
+    """
     return classifier_of("c32 r p c64 r p", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
 
 

@@ -69,19 +69,19 @@ class Frozen:
 
     Attributes:
         parameters: the weights that do not learn now, and did before.
-        norms: the layers whose running mean and variance belong to them.
+        modules: the batch norm layers whose running mean and variance belong to them.
     """
 
     parameters: tuple[nn.Parameter, ...]
-    norms: tuple[nn.Module, ...]
+    modules: tuple[nn.Module, ...]
 
     def hold(self) -> None:
-        """Put the norms into evaluation mode; the rest of the network stays in its own."""
-        for norm in self.norms:
-            norm.eval()
+        """Put the batch norm layers into evaluation mode; the rest of the network stays in its own."""
+        for module in self.modules:
+            module.eval()
 
     def undo(self) -> None:
-        """Let the weights learn again, and the norms follow the pictures with the next `network.train()`."""
+        """Let the weights learn again, and batch norm follow the pictures with the next `network.train()`."""
         for weights in self.parameters:
             weights.requires_grad_(True)
 

@@ -111,10 +111,11 @@ def _window(name: str, layer: _Pooling) -> _Window:
     window = _Window(_pair(layer.kernel_size), _pair(layer.stride), _pair(layer.padding), layer.ceil_mode)
     dilated = isinstance(layer, nn.MaxPool2d) and _pair(layer.dilation) != (1, 1)
     indices = isinstance(layer, nn.MaxPool2d) and layer.return_indices
-    # torch leaves out a last window that would begin behind the picture: only windows with gaps between them can
-    gaps = window.ceil and any(k < s for k, s in zip(window.kernel, window.stride, strict=True))
-    if dilated or indices or gaps:
-        what = "a dilation" if dilated else "return_indices" if indices else "ceil_mode and gaps between its windows"
+    # with ceil_mode, torch leaves out a last window that would begin behind the picture: these are those that can
+    sides = zip(window.kernel, window.stride, window.padding, strict=True)
+    cut = window.ceil and any(kernel - stride < padding for kernel, stride, padding in sides)
+    if dilated or indices or cut:
+        what = "a dilation" if dilated else "return_indices" if indices else "ceil_mode, and windows in its padding"
         raise OptionError(f"The pooling {name} has {what}: the other kinds do not. Swap the others by hand.")
     return window
 
@@ -134,9 +135,9 @@ class BlurPool2d(nn.Module):
     """Smooths each channel and keeps every pixel that is a multiple of `stride`, from the first on.
 
     The filter is the outer product of two triangles, as wide as the stride needs: `[1, 2, 1]/4` for
-    stride 2, the paper's Triangle-3, in general `2 stride - 1` wide. Edges are mirrored; a map too
-    small for that has its edge repeated. The filter is a buffer that
-    no state dict holds: a network has the same weights with it as without.
+    stride 2, the paper's Triangle-3, in general `2 stride - 1` wide. Edges are mirrored; a map too small for that
+    has its edge repeated. The filter is a buffer that no state dict holds: a network has the same weights
+    with it as without.
 
     From `n c h w` to `n c ceil(h/stride) ceil(w/stride)`; with `ceil_mode` one more row or column where
     the sides less one are no multiple of the stride. Zhang, ICML 2019 (arXiv 1904.11486, section 3.2).
@@ -149,16 +150,15 @@ class BlurPool2d(nn.Module):
         self.stride = _pair(stride)
         self.kernel_size = (2 * self.stride[0] - 1, 2 * self.stride[1] - 1)
         self.padding = (self.stride[0] - 1, self.stride[1] - 1)
-        self.dilation = (1, 1)
         self.ceil_mode = ceil_mode
         rows, columns = (_triangle(side) for side in self.stride)
         self.register_buffer("filter", torch.outer(rows, columns)[None, None], persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """From `n c h w` to the smaller maps."""
-        channels = maps.shape[1]
-        for axis, side in zip((-2, -1), self.stride, strict=True):
-            maps = _mirrored(maps, axis, side - 1, 2 * (side - 1) if self.ceil_mode else side - 1)
+        channels, (top, left) = maps.shape[1], self.padding
+        bottom, right = (2 * top, 2 * left) if self.ceil_mode else (top, left)
+        maps = _mirrored(maps, left, right, top, bottom)
         return F.conv2d(maps, self.filter.expand(channels, 1, -1, -1), stride=self.stride, groups=channels)
 
     def extra_repr(self) -> str:
@@ -171,47 +171,51 @@ def _triangle(stride: int) -> Tensor:
     return (stride - distances) / stride**2
 
 
-def _mirrored(maps: Tensor, axis: int, before: int, after: int) -> Tensor:
-    """`F.pad(mode="reflect")` along one axis, with gradients that are the same every time on every device."""
-    side = maps.shape[axis]
-    if side <= max(before, after):
-        return F.pad(maps, (before, after, 0, 0) if axis == -1 else (0, 0, before, after), mode="replicate")
-    left = maps.narrow(axis, 1, before).flip(axis)
-    right = maps.narrow(axis, side - 1 - after, after).flip(axis)
-    return torch.cat((left, maps, right), axis)
+def _mirrored(maps: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+    height, width = maps.shape[-2:]
+    if height <= max(top, bottom) or width <= max(left, right):
+        return F.pad(maps, (left, right, top, bottom), mode="replicate")
+    if maps.is_cpu or not torch.are_deterministic_algorithms_enabled():
+        return F.pad(maps, (left, right, top, bottom), mode="reflect")
+    return _looked_up(maps, left, right, top, bottom)
+
+
+def _looked_up(maps: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+    """`F.pad(mode="reflect")` by another way: that has no gradient on a GPU when it must be deterministic."""
+    for axis, before, after in ((-2, top, bottom), (-1, left, right)):
+        last = maps.shape[axis] - 1
+        places = torch.arange(-before, last + 1 + after, device=maps.device).abs()
+        maps = maps.index_select(axis, last - (last - places).abs())
+    return maps
 
 
 class Subsample2d(nn.Module):
     """Keeps the value in the middle of each window of a pooling, and so has its output's shape.
 
-    A middle that is outside the picture is the pixel next to it. To what reads a layer's geometry this
-    is a window of one pixel, and its padding says where the first one is.
+    A middle that is outside the picture is the pixel next to it.
     """
 
     def __init__(
-        self, window: int | _Pair, stride: int | _Pair, padding: int | _Pair = 0, *, ceil_mode: bool = False
+        self, kernel_size: int | _Pair, stride: int | _Pair, padding: int | _Pair = 0, *, ceil_mode: bool = False
     ) -> None:
         super().__init__()
-        self.window, self.stride, self.margin = _pair(window), _pair(stride), _pair(padding)
+        self.kernel_size, self.stride, self.padding = _pair(kernel_size), _pair(stride), _pair(padding)
         self.ceil_mode = ceil_mode
-        self.kernel_size = self.dilation = (1, 1)
-        self.padding = (self.margin[0] - (self.window[0] - 1) // 2, self.margin[1] - (self.window[1] - 1) // 2)
 
     def forward(self, maps: Tensor) -> Tensor:
         """From `n c h w` to the smaller maps."""
-        (down, across), (top, left) = self.stride, self.margin
-        bottom, right = (top + down - 1, left + across - 1) if self.ceil_mode else self.margin
+        (down, across), (top, left) = self.stride, self.padding
+        bottom, right = (top + down - 1, left + across - 1) if self.ceil_mode else self.padding
         if bottom or right:
             maps = F.pad(maps, (left, right, top, bottom), mode="replicate")
-        rows, columns = (
-            conv_output(n, k, s) for n, k, s in zip(maps.shape[-2:], self.window, self.stride, strict=True)
-        )
-        first = (self.window[0] - 1) // 2, (self.window[1] - 1) // 2
-        return maps[..., first[0] :: down, first[1] :: across][..., :rows, :columns]
+        height, width = self.kernel_size
+        rows, columns = conv_output(maps.shape[-2], height, down), conv_output(maps.shape[-1], width, across)
+        return maps[..., (height - 1) // 2 :: down, (width - 1) // 2 :: across][..., :rows, :columns]
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""
-        return f"window={self.window}, stride={self.stride}, padding={self.margin}, ceil_mode={self.ceil_mode}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"{window}, ceil_mode={self.ceil_mode}"
 
 
 class _BlurredConv2d(nn.Conv2d):

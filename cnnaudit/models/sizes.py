@@ -31,7 +31,7 @@ def conv_output(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
         value = (size - kernel + 2 * padding) / stride + 1
         raise OptionError(
             f"A window of {kernel} does not fit a side of {size} with padding {padding}: "
-            f"(W - F + 2P)/S + 1 = ({size} - {kernel} + 2*{padding})/{stride} + 1 = {value:g}. "
+            f"(W - F + 2P)/S + 1 = ({size} - {kernel} + 2*{padding})/{stride} + 1 = {value:g}, less than 1. "
             "Take a smaller window, more padding, or a larger picture."
         )
     return (size - kernel + 2 * padding) // stride + 1
