@@ -98,10 +98,22 @@ class Classifier:
             raise OptionError(
                 f"pixels have shape {tuple(pixels.shape)}; this network takes n x {self.channels} x h x w in [0, 1]."
             )
+        return self.read(self.network(self.normalised(pixels).to(self.dtype)), len(pixels))
+
+    def normalised(self, pixels: Pixels) -> Pixels:
+        """What the network is given for these pixels, `n c h w`, in their own dtype."""
         mean = torch.tensor(self.mean, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)
         std = torch.tensor(self.std, dtype=pixels.dtype, device=pixels.device).view(-1, 1, 1)
-        output = find_logits(self.network(((pixels - mean) / std).to(self.dtype)), len(pixels)).float()
-        return torch.cat([torch.zeros_like(output), output], 1) if output.shape[1] == 1 else output
+        return (pixels - mean) / std
+
+    def read(self, output: Any, n: int) -> Logits:
+        """The scores `n k`, float32, in what the network's forward returned for `n` pictures.
+
+        Raises:
+            ModelError: there are none.
+        """
+        scores = find_logits(output, n).float()
+        return torch.cat([torch.zeros_like(scores), scores], 1) if scores.shape[1] == 1 else scores
 
     def scores(self, pixels: Pixels) -> Logits:
         """Scores `n k` without gradients, the network borrowed and returned."""

@@ -13,7 +13,7 @@ PACKAGE = Path(cnnaudit.__file__).parent
 LAYERS = (
     {"results", "shapes", "errors"},
     {"data", "models", "files", "download"},
-    {"hooks", "geometry", "fills", "options"},
+    {"hooks", "geometry", "fills", "options", "twins"},
     {"classifier", "loading", "checkpoints"},
     {"perturbation", "pictures", "devices"},
     {"attribution", "trust"},
