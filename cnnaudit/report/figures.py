@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -13,11 +13,12 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from cnnaudit.report.encoding import STEPS
-from cnnaudit.shapes import Pixels
+from cnnaudit.shapes import Photo, Pixels
 
 OPACITY = 0.8
 """How much of the map covers the photo before the reader moves the slider."""
 
+_PIXELATED_BELOW = 100
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -78,11 +79,31 @@ def overlay(picture: np.ndarray, codes: np.ndarray, palette: Palette, opacity: f
     With strength s = |code| / 126 (at most 1), the map covers the photo by opacity^(4 − 3 s): by
     the opacity where the colour saturates, hardly where there is no evidence; at 1 the map stands alone.
     """
+    strength = np.minimum(np.abs(codes.astype(int)), STEPS) / STEPS
+    cover = opacity ** (4 - 3 * strength)[..., None]
+    return np.rint(grey(picture) * (1 - cover) + _colours(codes, palette) * cover).astype(np.uint8)
+
+
+def coloured(codes: np.ndarray, palette: Palette) -> np.ndarray:
+    """The map alone, uint8, `h w 3`."""
+    return np.rint(_colours(codes, palette)).astype(np.uint8)
+
+
+def _colours(codes: np.ndarray, palette: Palette) -> np.ndarray:
+    """float64, `h w 3`, 0 to 255."""
     steps = np.clip(codes.astype(int), -STEPS, STEPS)
     table = palette.table(2 * STEPS + 1 if palette.signed else STEPS + 1)
-    colour = table[steps + STEPS if palette.signed else steps]
-    cover = opacity ** (4 - 3 * np.abs(steps) / STEPS)[..., None]
-    return np.rint(grey(picture) * (1 - cover) + colour * cover).astype(np.uint8)
+    return table[steps + STEPS if palette.signed else steps]
+
+
+def is_small(shape: Sequence[int]) -> bool:
+    """True for a picture (height, width) that is shown as squares and kept without loss, not smeared."""
+    return max(shape[:2]) < _PIXELATED_BELOW
+
+
+def flat(picture: Photo) -> np.ndarray:
+    """The picture as Pillow takes it: without the channel of a grey one."""
+    return picture[..., 0] if picture.shape[2] == 1 else picture
 
 
 def encoded(picture: np.ndarray, kind: str, **settings: Any) -> bytes:

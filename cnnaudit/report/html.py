@@ -10,9 +10,12 @@ from markupsafe import Markup
 
 from cnnaudit.report import figures, numbers
 from cnnaudit.report.page import section
+from cnnaudit.report.training import matrices, page
 from cnnaudit.results import Report
 
 _ASSETS = files("cnnaudit.report").joinpath("assets")
+_STYLES = {"train": ("page.css", "train.css")}
+_SCRIPTS = {"train": "train.js"}
 
 
 def render(report: Report) -> str:
@@ -22,10 +25,13 @@ def render(report: Report) -> str:
         CnnAuditError: a number that would be shown is not finite.
     """
     template = _environment().select_template([f"{report.kind}.jinja", "base.jinja"])
-    style, script = _asset("page.css"), _asset("page.js")
+    style = "".join(map(_asset, _STYLES.get(report.kind, ("page.css",))))
+    script = _asset(_SCRIPTS.get(report.kind, "page.js"))
     return template.render(
         report=report,
         sections=[section(result) for result in report.images],
+        view=page.view(report.training) if report.training else None,
+        steps=matrices.legend(),
         palettes=figures.palettes(),
         palette_tables={name: palette.colours for name, palette in figures.palettes().items()},
         opacity=figures.OPACITY,
@@ -44,7 +50,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (numbers.number, numbers.signed, numbers.count, numbers.percent, numbers.fact)
+    shown = (numbers.number, numbers.signed, numbers.count, numbers.percent, numbers.share, numbers.fact)
     environment.filters |= {each.__name__: each for each in shown}
     return environment
 

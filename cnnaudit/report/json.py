@@ -1,14 +1,13 @@
 """The JSON twin: every number of the page, strictly valid, keys in a fixed order."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from cnnaudit.errors import CnnAuditError
 from cnnaudit.report.encoding import encode_heatmap
 from cnnaudit.report.grouping import Group, Maps, groups
+from cnnaudit.report.plain import plain
+from cnnaudit.report.training import twin
 from cnnaudit.results import Declined, ImageFailure, ImageResult, Report, Target
 
 SCHEMA_VERSION = 1
@@ -26,10 +25,11 @@ def dumps(report: Report) -> str:
         "run": _record(report.run),
         "model": _record(report.model),
         "images": [*map(_image, report.images), *map(_failure, report.failures)],
+        **({"training": twin.record(report.training)} if report.training else {}),
         "findings": report.findings,
         "figures": report.figures,
     }
-    return json.dumps(_plain(record, "report"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _image(result: ImageResult) -> dict[str, Any]:
@@ -87,14 +87,3 @@ def _target(target: Target) -> dict[str, Any]:
 
 def _record(facts: Any) -> dict[str, Any]:
     return {field.name: getattr(facts, field.name) for field in fields(facts)}
-
-
-def _plain(value: Any, path: str) -> Any:
-    """`value` in the types that JSON knows; `path` names the place in an error."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{path}.{key}") for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item, f"{path}[{place}]") for place, item in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise CnnAuditError(f"{path} is {value}: every number of a report must be finite.")
-    return value

@@ -9,15 +9,24 @@ _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _NARROW_SPACE = "\u202f"
 
 
+def finite(value: float) -> float:
+    """The value itself.
+
+    Raises:
+        CnnAuditError: it is not finite; such a number must not look like a result.
+    """
+    if not math.isfinite(value):
+        raise CnnAuditError(f"A report cannot show {value}: every number on the page must be finite.")
+    return value
+
+
 def number(value: float, digits: int = 3) -> str:
     """`value` to `digits` significant digits: "0.124", "−3.1", "2 × 10⁻⁷".
 
     Raises:
-        CnnAuditError: the value is not finite; such a number must not look like a result.
+        CnnAuditError: the value is not finite.
     """
-    if not math.isfinite(value):
-        raise CnnAuditError(f"A report cannot show {value}: every number on the page must be finite.")
-    if value == 0 or 1e-4 <= abs(value) < 1e6:
+    if finite(value) == 0 or 1e-4 <= abs(value) < 1e6:
         text = _plain(f"{value:.{digits}g}")
     else:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
@@ -41,13 +50,22 @@ def count(value: int) -> str:
 
 def percent(probability: float) -> str:
     """A probability for people: "93 %", "4.2 %", "99.98 %", never "100 %" unless it is certain."""
-    value = 100 * probability
+    value = 100 * finite(probability)
     if value >= 99.5 and probability < 1:
         text = f"{math.floor(value * 100) / 100:g}"
     elif value >= 9.95 or value == 0:
         text = f"{value:.0f}"
     else:
         text = f"{value:.2g}" if value >= 0.01 else "< 0.01"
+    return f"{text}{_NARROW_SPACE}%"
+
+
+def share(value: float) -> str:
+    """An accuracy: "99.1 %"; with more digits where "100.0 %" or "0.0 %" would not be true."""
+    digits = 1
+    while 0 < finite(value) < 1 and digits < 8 and float(f"{100 * value:.{digits}f}") in (0, 100):
+        digits += 1
+    text = "100" if value == 1 else "0" if value == 0 else f"{100 * value:.{digits}f}"
     return f"{text}{_NARROW_SPACE}%"
 
 

@@ -13,7 +13,6 @@ _PHOTO_QUALITY = 92
 _OVERLAY_QUALITY = 68
 _PART_SIZE = 128
 _THUMBNAIL_SIZE = 96
-_PIXELATED_BELOW = 100  # smaller pictures are shown as squares, not smeared
 
 Row = tuple[str, str]
 
@@ -94,7 +93,7 @@ class Section:
     @property
     def pixelated(self) -> bool:
         """True for a picture so small that its pixels should stay visible."""
-        return _is_small(self.shape)
+        return figures.is_small(self.shape)
 
     @property
     def explains_first_choice(self) -> bool:
@@ -124,18 +123,14 @@ def section(result: ImageResult) -> Section:
     )
 
 
-def _is_small(shape: tuple[int, ...]) -> bool:
-    return max(shape[:2]) < _PIXELATED_BELOW
-
-
 def _photo(picture: np.ndarray) -> str:
     """JPEG, or PNG where single pixels will be seen."""
-    small = _is_small(picture.shape)
+    small = figures.is_small(picture.shape)
     return figures.png_uri(picture) if small else figures.jpeg_uri(picture, _PHOTO_QUALITY, subsampling=0)
 
 
 def _overlay(drawn: np.ndarray) -> str:
-    return figures.png_uri(drawn) if _is_small(drawn.shape) else figures.jpeg_uri(drawn, _OVERLAY_QUALITY)
+    return figures.png_uri(drawn) if figures.is_small(drawn.shape) else figures.jpeg_uri(drawn, _OVERLAY_QUALITY)
 
 
 def _refusals(declined: Sequence[Declined]) -> Iterator[Refusal]:

@@ -1,0 +1,85 @@
+"""The architecture table: a row a layer, numbers in words, shares of the totals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnnaudit.report import numbers
+from cnnaudit.results import ArchitectureFacts, LayerFacts
+
+FOLDED_ABOVE = 60
+"""Longer tables are folded away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A count in words, and its share of the whole network's in per cent."""
+
+    text: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer; an empty text where it has no such property."""
+
+    name: str
+    kind: str
+    kernel: str
+    stride: str
+    padding: str
+    dilation: str
+    output: str
+    parameters: Amount
+    multiply_adds: Amount
+    receptive_field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The layers and their sums; `dilated` is True where the column of dilations says anything."""
+
+    rows: tuple[Row, ...]
+    parameters: str
+    trainable: str
+    frozen: bool
+    multiply_adds: str
+    dilated: bool
+    folded: bool
+
+
+def table(architecture: ArchitectureFacts) -> Table:
+    """The network as the page shows it."""
+    return Table(
+        rows=tuple(_row(layer, architecture) for layer in architecture.layers),
+        parameters=numbers.count(architecture.parameters),
+        trainable=numbers.count(architecture.trainable),
+        frozen=architecture.trainable < architecture.parameters,
+        multiply_adds=numbers.count(architecture.multiply_adds),
+        dilated=any(max(layer.dilation or (1,)) > 1 for layer in architecture.layers),
+        folded=len(architecture.layers) > FOLDED_ABOVE,
+    )
+
+
+def _row(layer: LayerFacts, whole: ArchitectureFacts) -> Row:
+    field = layer.receptive_field
+    return Row(
+        layer.name,
+        layer.kind,
+        kernel=_by(layer.kernel),
+        stride=_by(layer.stride),
+        padding=_by(layer.padding),
+        dilation=_by(layer.dilation),
+        output=_by(layer.output_shape),
+        parameters=_amount(layer.parameters, whole.parameters),
+        multiply_adds=_amount(layer.multiply_adds, whole.multiply_adds),
+        receptive_field=_by(field.size if field else None),
+    )
+
+
+def _by(sizes: Sequence[int] | None) -> str:
+    """`"5 × 5"`, or nothing."""
+    return " × ".join(map(numbers.count, sizes or ()))
+
+
+def _amount(value: int, whole: int) -> Amount:
+    return Amount(numbers.count(value) if value else "", round(100 * value / whole, 2) if whole else 0.0)
