@@ -1,17 +1,14 @@
 """`explain`: one picture, one method; `explain_all`: many of both, as a report."""
 
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import cnnaudit
 from cnnaudit import hooks
 from cnnaudit.attribution import METHODS, MethodFunction
 from cnnaudit.attribution.layers import find_module
@@ -20,6 +17,7 @@ from cnnaudit.classifier import Classifier
 from cnnaudit.errors import CnnAuditError, ImageError, MethodError, ModelError, OptionError, near_matches
 from cnnaudit.options import checked
 from cnnaudit.pictures import Picture, opened
+from cnnaudit.provenance import run_facts
 from cnnaudit.results import (
     Declined,
     Explanation,
@@ -131,18 +129,6 @@ def explain_all(
             failures.append(ImageFailure(_name(image), str(error)))
     run = replace(run, seconds=time.perf_counter() - clock)
     return Report("explain", run, about[1], images=tuple(results), failures=tuple(failures))
-
-
-def run_facts(classifier: Classifier, *, seed: int, started: datetime, command: str) -> RunFacts:
-    """What a reader needs to run it again."""
-    versions = {"cnnaudit": cnnaudit.__version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    dtype = str(classifier.dtype).removeprefix("torch.")
-    return RunFacts(command, versions, seed, str(classifier.device), dtype, started.isoformat(timespec="seconds"), 0.0)
 
 
 def _explain_picture(

@@ -15,9 +15,9 @@ LAYERS = (
     {"data", "models", "files", "download"},
     {"hooks", "geometry", "fills", "options", "twins"},
     {"classifier", "loading", "checkpoints"},
-    {"perturbation", "pictures", "devices"},
+    {"perturbation", "pictures", "devices", "provenance"},
     {"attribution", "trust"},
-    {"explaining", "inspection", "audit", "training", "recipe"},
+    {"explaining", "inspection", "audit", "training"},
     {"cli", "__main__"},
 )
 """From below: a module imports from its own layer or from below it."""

@@ -117,7 +117,8 @@ def load_model(
 
         classifier = load(
             model, weights=weights, labels=labels, device=device, trust_model=trust_model,
-            input_size=_size(input_size), mean=_numbers("--mean", mean), std=_numbers("--std", std), progress=progress,
+            input_size=size_of(input_size), mean=_numbers("--mean", mean), std=_numbers("--std", std),
+            progress=progress,
         )  # fmt: skip
     if not quiet:
         for note in classifier.notes:
@@ -131,7 +132,8 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Height and width from "224" or "224x320"."""
     if text is None:
         return None
     try:

@@ -1,11 +1,93 @@
-"""Changes to training pictures that leave their class as it is."""
+"""Changes to training pictures that leave their class as it is, a batch at a time on the pictures' device.
+
+Random numbers are drawn on the CPU, so that they are the same whatever the device.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from cnnaudit.errors import OptionError, near_matches
+
+AUGMENTATIONS: dict[str, str] = {
+    "crop": "shift by up to an eighth of the side, the border mirrored",
+    "flip": "mirror half of the pictures, left to right",
+    "colour": "brightness, contrast and saturation by up to a fifth",
+    "scene": "what the husky-wolf scenes need: mirror, shift, light, and parts covered with grey",
+}
+"""What `--augment` takes, and what each does."""
+
+_JITTER = 0.2
+_LUMA = (0.299, 0.587, 0.114)
 _SHIFT = 6
 _CELLS = (8, 12, 16, 24, 32, 48)
 _BRIGHTEST = 0.6
+
+
+def known(names: Sequence[str]) -> tuple[str, ...]:
+    """`names`, once each is known to be an augmentation and they go together.
+
+    Raises:
+        OptionError: there is no such one, or "scene", which is complete in itself, stands beside others.
+    """
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise OptionError(
+                f"There is no augmentation {name!r}.{near_matches(name, AUGMENTATIONS)} "
+                f"There is: {', '.join(AUGMENTATIONS)}; none for no change."
+            )
+    if "scene" in names and len(names) > 1:
+        raise OptionError("The augmentation 'scene' does all by itself; give it alone.")
+    return tuple(names)
+
+
+def augment(images: Tensor, names: Sequence[str], rng: torch.Generator) -> Tensor:
+    """Pictures (`n c h w`; uint8, or float in [0, 1]) as float32 in [0, 1], changed by the named augmentations."""
+    if "scene" in names:
+        return augmented(images, rng)
+    if "crop" in names or "flip" in names:
+        images = _moved(images, "crop" in names, "flip" in names, rng)
+    pixels = as_pixels(images)
+    return _recoloured(pixels, rng) if "colour" in names else pixels
+
+
+def as_pixels(images: Tensor) -> Tensor:
+    """uint8 as float32 in [0, 1]; floats as they are."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def _moved(images: Tensor, crop: bool, flip: bool, rng: torch.Generator) -> Tensor:
+    """Each picture shifted and mirrored by its own draw, in one `gather` over its pixels."""
+    n, c, h, w = images.shape
+    rows = _places(n, h, crop, rng)
+    columns = _places(n, w, crop, rng)
+    if flip:
+        mirror = torch.rand(n, 1, generator=rng) < 0.5
+        columns = torch.where(mirror, columns.flip(1), columns)
+    flat = (rows[:, :, None] * w + columns[:, None, :]).view(n, 1, h * w).to(images.device)
+    return images.flatten(2).gather(2, flat.expand(n, c, h * w)).view(n, c, h, w)
+
+
+def _places(n: int, side: int, crop: bool, rng: torch.Generator) -> Tensor:
+    """`n side`: where each row (or column) comes from, mirrored at the border."""
+    reach = side // 8 if crop else 0
+    start = torch.randint(-reach, reach + 1, (n, 1), generator=rng)
+    last = side - 1
+    return last - (last - (torch.arange(side) + start).abs()).abs()
+
+
+def _recoloured(pixels: Tensor, rng: torch.Generator) -> Tensor:
+    """Brightness, contrast and saturation multiplied by factors near 1, a draw of each for each picture."""
+    n, c = pixels.shape[:2]
+    light, contrast, saturation = (1 + _JITTER * (2 * torch.rand(3, n, 1, 1, 1, generator=rng) - 1)).to(pixels.device)
+    mean = pixels.mean((1, 2, 3), keepdim=True)
+    pixels = (mean + contrast * (pixels - mean)) * light
+    if c == 3:
+        weights = torch.tensor(_LUMA, device=pixels.device).view(1, 3, 1, 1)
+        grey = (pixels * weights).sum(1, keepdim=True)
+        pixels = grey + saturation * (pixels - grey)
+    return pixels.clamp_(0, 1)
 
 
 def augmented(images: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,0 +1,7 @@
+"""Training a classifier: the same result for the same seed, and nothing lost whatever happens on the way."""
+
+from cnnaudit.results import Epoch
+from cnnaudit.training.loop import Progress, Step
+from cnnaudit.training.running import TrainingResult, train
+
+__all__ = ["Epoch", "Progress", "Step", "TrainingResult", "train"]

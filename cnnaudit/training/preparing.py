@@ -1,0 +1,167 @@
+"""What a training needs before its first step: the data, the network for them, and how they meet."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import cnnaudit
+from cnnaudit import checkpoints
+from cnnaudit.data.datasets import Dataset, Drawn, Request, dataset
+from cnnaudit.errors import OptionError
+from cnnaudit.loading import catalog
+from cnnaudit.loading.building import Built, build
+from cnnaudit.models import is_ours
+from cnnaudit.models.heads import freeze_backbone
+from cnnaudit.models.pooling import known_pool
+from cnnaudit.results import FilterFacts
+from cnnaudit.training.evaluation import Normalise
+from cnnaudit.training.recipe import Recipe
+
+_FILTERS = 64
+_WIDE = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """The data, and the network that is to learn them."""
+
+    data: Dataset
+    built: Built
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture."""
+        return self.data.train.shape
+
+    def card(self, recipe: Recipe, record: Mapping[str, Any]) -> checkpoints.Card:
+        """What the checkpoint says of itself; `record` is the training's own part."""
+        channels, *size = self.shape
+        preset = self.built.preset
+        return checkpoints.Card(
+            architecture=self.built.architecture,
+            labels=self.data.labels,
+            input_size=(size[0], size[1]),
+            mean=self.mean,
+            std=self.std,
+            channels=channels,
+            arguments=self.built.arguments,
+            resize_size=self.data.resize_size,
+            interpolation=preset.interpolation,
+            dataset=recipe.data,
+            training=record,
+            tool_version=cnnaudit.__version__,
+        )
+
+
+def prepare(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Prepared:
+    """Get the data and build the network, whose first weights draw from torch's global random state.
+
+    Raises:
+        DataError: the data cannot be had.
+        UnknownModelError: there is no such architecture.
+        DownloadError, WeightsError: pretrained weights cannot be had.
+        OptionError: the architecture cannot take these pictures, or has no such option.
+    """
+    data = dataset(recipe.data, _request(recipe, root, drawn))
+    channels, height, width = data.train.shape
+    built = build(
+        recipe.arch, labels=len(data.labels), channels=channels, size=(height, width),
+        pool=recipe.pool and known_pool(recipe.pool), dropout=recipe.dropout, pretrained=recipe.pretrained,
+    )  # fmt: skip
+    _try(built.network, data.train.shape, recipe)
+    preset = built.preset
+    known = recipe.pretrained and preset.mean is not None and preset.std is not None
+    mean, std = (preset.mean, preset.std) if known else (data.mean, data.std)
+    return Prepared(data, built, mean or (), std or ())
+
+
+def _request(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Request:
+    size = recipe.input_size
+    if recipe.pretrained and size is None:
+        size = catalog.preset_of(catalog.default_weights(recipe.arch)).input_size
+    scenes: dict[str, Any] = {
+        key: getattr(recipe, key) for key in ("correlation", "samples", "test_samples") if recipe.samples is not None
+    }
+    channels = None if is_ours(recipe.arch) else 3
+    return Request(root=root, seed=recipe.seed, size=size, channels=channels, drawn=drawn, **scenes)
+
+
+def _try(network: nn.Module, shape: tuple[int, int, int], recipe: Recipe) -> None:
+    """One forward pass, so that a picture that is too small is met before the training."""
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *shape))
+    except RuntimeError as error:
+        c, h, w = shape
+        reason = str(error).partition("\n")[0]
+        raise OptionError(
+            f"{recipe.arch} cannot take the {c} x {h} x {w} pictures of {recipe.data} ({reason}). "
+            "Give another --input-size; torchvision's networks are made for 224."
+        ) from error
+    finally:
+        network.train(training)
+
+
+def normaliser(
+    mean: Sequence[float], std: Sequence[float], device: torch.device, layout: torch.memory_format
+) -> Normalise:
+    """From pixels in [0, 1] to what the network takes, in place, as `Classifier` does it."""
+    centre = torch.tensor(mean, device=device).view(-1, 1, 1)
+    spread = torch.tensor(std, device=device).view(-1, 1, 1)
+
+    def normalise(pixels: Tensor) -> Tensor:
+        return pixels.sub_(centre).div_(spread).contiguous(memory_format=layout)
+
+    return normalise
+
+
+def freezing(built: Built, recipe: Recipe) -> Callable[[int], None]:
+    """Freeze the backbone if the recipe says so; what comes back is called as each epoch begins to train."""
+    if recipe.freeze == "none":
+        return lambda _epoch: None
+    frozen = freeze_backbone(built.network, built.head)
+    until = recipe.unfreeze_after
+
+    def hold(epoch: int) -> None:
+        if until is not None and epoch > until:
+            frozen.undo()
+        else:
+            frozen.hold()
+
+    return hold
+
+
+def layout_for(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """How pictures and weights lie in memory: channels last where a two-dimensional convolution takes many of them."""
+    wide = any(isinstance(module, nn.Conv2d) and module.in_channels >= _WIDE for module in network.modules())
+    return torch.channels_last if wide and device.type != "mps" else torch.contiguous_format
+
+
+def first_filters(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Tensor]:
+    """The first weighted layer's kernels as pictures, `n c h w`, under its name; at most 64 of them.
+
+    A linear layer over the whole picture is shown as pictures too; another first layer has none.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            weight = module.weight.detach()[:_FILTERS].float().cpu().contiguous().clone()
+            if isinstance(module, nn.Conv1d):
+                return {name: weight.unsqueeze(2)}
+            if isinstance(module, nn.Conv2d):
+                return {name: weight}
+            return {name: weight.view(-1, *shape)} if weight.shape[1] == torch.Size(shape).numel() else {}
+    return {}
+
+
+def compared(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> FilterFacts | None:
+    """The first layer's kernels before and after."""
+    for name in start.keys() & end.keys():
+        return FilterFacts(name, start[name].numpy(), end[name].numpy())
+    return None
