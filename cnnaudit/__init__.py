@@ -28,6 +28,8 @@ _HOME = {
     "read_image": "data.images",
     "train": "training",
 }
+_SUBPACKAGES = ("inspection",)
+"""Asked for as they are (`ca.inspection.summarize`)."""
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,12 +53,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `cnnaudit --help` does not wait for torch."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'cnnaudit' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _SUBPACKAGES:
+        return import_module(f"cnnaudit.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'cnnaudit' has no attribute {name!r}")
     return getattr(import_module(f"cnnaudit.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_SUBPACKAGES, "__version__"])

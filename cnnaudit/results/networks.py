@@ -9,7 +9,8 @@ class ReceptiveField:
 
     Attributes:
         size: extent in input pixels, the network's own padding not cut off.
-        jump: input pixels between the fields of neighbouring outputs.
+        jump: input pixels between the fields of neighbouring outputs; 0 where all see the same pixels, as
+            behind global pooling (the field then ends at the picture's edges).
         offset: the input coordinate of the first output's centre; 0 is the middle of the first pixel.
     """
 
@@ -23,14 +24,14 @@ class LayerFacts:
     """One call of one module, in the order of execution.
 
     Attributes:
-        name: the module's dotted name in the network.
+        name: the module's dotted name in the network; empty for the network itself.
         kind: its class, as torch writes it.
         kernel, stride, padding, dilation: (height, width), or one number for a 1-D layer; None where it has none.
         output_shape: for one picture, without the batch.
         parameters: its own; 0 when an earlier call has counted them.
         multiply_adds: of one picture.
         memory: bytes of its output, one picture.
-        receptive_field: None behind a layer that sees everything or whose geometry is not known.
+        receptive_field: None where it cannot be told, as behind attention or resizing.
     """
 
     name: str

@@ -1,0 +1,6 @@
+"""What is in a network: its layers, and which pixels each of them sees."""
+
+from cnnaudit.inspection.receptive_field import receptive_field, receptive_fields
+from cnnaudit.inspection.summary import summarize
+
+__all__ = ["receptive_field", "receptive_fields", "summarize"]

@@ -1,0 +1,197 @@
+"""One forward pass, watched: which modules ran, what they returned, and what that sees of the picture."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from cnnaudit import hooks
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import CnnAuditError, LayerError, ModelError, OptionError
+from cnnaudit.inspection.fields import Field
+from cnnaudit.inspection.operations import Operation, tensors
+from cnnaudit.inspection.rules import follow
+from cnnaudit.results import ReceptiveField
+from cnnaudit.shapes import Pixels
+
+Sight = Field | str | None
+"""What a tensor sees: None for nothing of the picture, and in words why it cannot be told."""
+
+_WAYS_OUT: tuple[Callable[..., Any], ...] = (Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.tolist)
+"""By which values leave torch, perhaps to come back changed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One call of one module, as it stood when the module returned.
+
+    Attributes:
+        output: the shape of the first tensor that it returned; None where there was none.
+        memory: bytes of that tensor.
+        is_leaf: whether no other module ran inside.
+        used: parameters that operations have met so far.
+        sees: the receptive field of that tensor, or in words why there is none.
+    """
+
+    name: str
+    module: nn.Module
+    output: tuple[int, ...] | None
+    memory: int
+    is_leaf: bool
+    used: Set[nn.Parameter]
+    sees: ReceptiveField | str
+
+
+def trace(classifier: Classifier, pixels: Pixels | None = None) -> list[Call]:
+    """Every call of every module in the order in which they return, for one picture (by default a grey one).
+
+    Raises:
+        OptionError: there is no picture in `pixels`, or it is not `n c h w`.
+        ModelError: the network fails on it.
+    """
+    picture = _picture(classifier, pixels)
+    modules = _observable(classifier.network)
+    sights = _Sights(picture, opaque=any(isinstance(m, torch.jit.ScriptModule) for m in modules.values()))
+    calls: list[Call] = []
+
+    def seen(name: str, output: Any) -> None:
+        calls.append(_call(name, modules[name], output, calls[-1:], sights))
+
+    with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad(), _following(sights):
+        try:
+            classifier.logits(picture)
+        except CnnAuditError:
+            raise
+        except Exception as error:  # whatever a user's forward raises
+            raise ModelError(
+                f"{classifier.name} fails on a picture of shape {tuple(picture.shape)}: {error}"
+            ) from error
+    return calls
+
+
+def _picture(classifier: Classifier, pixels: Pixels | None) -> Pixels:
+    if pixels is None:
+        return torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
+    if pixels.ndim != 4 or not len(pixels):
+        raise OptionError(
+            f"pixels have shape {tuple(pixels.shape)}; give at least one picture, n x c x h x w in [0, 1]."
+        )
+    return pixels[:1].detach().to(classifier.device)
+
+
+def _observable(network: nn.Module) -> dict[str, nn.Module]:
+    """The modules whose calls can be watched; one that computes another's weights is a part of that one."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if not name or (not isinstance(module, torch.jit.ScriptModule) and "parametrizations" not in name.split("."))
+    }
+
+
+def _call(name: str, module: nn.Module, output: Any, before: Sequence[Call], sights: "_Sights") -> Call:
+    inside = {id(other) for other in module.modules()} - {id(module)}
+    is_leaf = not any(id(call.module) in inside for call in before)
+    found = tensors(list(output.values()) if isinstance(output, Mapping) else output)
+    if not found:
+        return Call(name, module, None, 0, is_leaf, sights.used, "it returns no tensor")
+    tensor = found[0]
+    memory = tensor.numel() * tensor.element_size()
+    return Call(name, module, tuple(tensor.shape), memory, is_leaf, sights.used, _receptive_field(sights.of(tensor)))
+
+
+def _receptive_field(sight: Sight) -> ReceptiveField | str:
+    try:
+        return (
+            sight.receptive_field()
+            if isinstance(sight, Field)
+            else sight or "its output does not depend on the picture"
+        )
+    except LayerError as error:
+        return str(error)
+
+
+@contextmanager
+def _following(sights: "_Sights") -> Iterator[None]:
+    with hooks.intercepted({way: partial(sights.leave, way) for way in _WAYS_OUT}), sights:
+        yield
+
+
+class _Sights(TorchDispatchMode):
+    """Remembers what each tensor sees, by the tensor's identity, as operations make them."""
+
+    def __init__(self, pixels: Pixels, *, opaque: bool) -> None:
+        super().__init__()
+        self._opaque = opaque
+        self._sights: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._sights[pixels] = Field.of_pixels(pixels.shape)
+        self._written: set[int] = set()
+        self.used: set[nn.Parameter] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: shielding this from torch.compile would import the compiler, which takes seconds."""
+        return False
+
+    def of(self, tensor: Tensor) -> Sight:
+        """What a tensor sees. One that no operation here has made was there before, or is from outside torch."""
+        if tensor in self._sights:
+            return self._sights[tensor]
+        if self._written and _storage(tensor) in self._written:
+            return "it is written to piece by piece"
+        return "values come back from outside torch" if self._opaque else None
+
+    def leave(self, way: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Let values out of torch: those that come in from now on may have been made from them."""
+        self._opaque = self._opaque or self.of(tensor) is not None
+        return way(tensor, *args, **kwargs)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.used.update(t for t in tensors([*args, *(kwargs or {}).values()]) if isinstance(t, nn.Parameter))
+        returned = tensors(result)
+        sights = self._follow(func, args, kwargs or {}, returned)
+        for tensor, sight in zip(returned, sights, strict=True):
+            if func._schema.is_mutable:
+                self._write(tensor, sight)
+            self._sights[tensor] = sight
+        return result
+
+    def _follow(
+        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], returned: Sequence[Tensor]
+    ) -> Sequence[Sight]:
+        if all(self.of(tensor) is None for tensor in tensors([*args, *kwargs.values()])):
+            return [None] * len(returned)
+        try:
+            fields = follow(Operation.called(func, args, kwargs, returned, self._field))
+        except LayerError as error:
+            return [str(error)] * len(returned)
+        return fields if isinstance(fields, list) else [fields] * len(returned)
+
+    def _field(self, tensor: Tensor) -> Field | None:
+        sight = self.of(tensor)
+        if isinstance(sight, str):
+            raise LayerError(sight)
+        return sight
+
+    def _write(self, tensor: Tensor, sight: Sight) -> None:
+        """Where an operation in place changes what a tensor sees, others that share its memory cannot be told."""
+        before = self.of(tensor)
+        if before is sight or (isinstance(before, Field) and isinstance(sight, Field) and before.same(sight)):
+            return
+        place = _storage(tensor)
+        self._written.add(place)
+        for other in list(self._sights):
+            if other is not tensor and _storage(other) == place:
+                self._sights[other] = "it is written to piece by piece"
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
