@@ -1,5 +1,6 @@
 """`train`: from a recipe to a checkpoint, its log and its report."""
 
+import glob
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -81,6 +82,9 @@ class Paths:
         except OSError as error:
             raise OptionError(f"Nothing can be written to {folder} ({error.strerror}). Give another folder.") from error
         ends = ("safetensors", "log.csv", "log.json", "resume")
+        for end in ends:
+            for litter in folder.glob(f".{glob.escape(name)}.{end}.*.part"):  # of a process killed while it wrote
+                litter.unlink(missing_ok=True)
         return cls(*(folder / f"{name}.{end}" for end in ends))
 
 

@@ -80,7 +80,7 @@ def test_loss_and_right_answers_are_the_batch_s(batch):
 
 def test_not_even_one_picture_is_an_error_that_says_what_to_do(batch):
     network = Cramped(0)
-    with pytest.raises(TrainingError, match="Not even one picture fits.*--input-size"):
+    with pytest.raises(TrainingError, match=r"Not even one picture fits.*--input-size"):
         stepper(network).step(*batch)
     assert network.asked == [11, 6, 3, 2, 1]
 

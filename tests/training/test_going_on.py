@@ -1,0 +1,178 @@
+"""A training that is stopped, in whatever way, leaves whole files, and goes on to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import toys
+
+from cnnaudit import checkpoints, loading, training
+from cnnaudit.errors import TrainingError
+from cnnaudit.training.running import Paths
+from cnnaudit.training.snapshots import read
+
+CHOICES = {"data": "toy", "epochs": 5, "batch_size": 16, "device": "cpu", "dropout": 0.3, "seed": 2}
+
+
+class Stopped(Exception):
+    """What a test raises inside a training."""
+
+
+def stop_at(epoch, step=1):
+    def progress(now):
+        if (now.epoch, now.step) >= (epoch, step):
+            raise Stopped
+
+    return progress
+
+
+@pytest.fixture
+def whole(moving_toy, tmp_path):
+    """An uninterrupted training, with dropout and augmentation."""
+    return training.train("cnn2", out=tmp_path / "whole", **CHOICES)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_going_on_gives_the_bits_of_an_uninterrupted_run(moving_toy, tmp_path, optimizer):
+    choices = CHOICES | {"optimizer": optimizer, "learning_rate": 0.01}
+    whole = training.train("cnn2", out=tmp_path / "whole", **choices)
+    for epoch, out in ((1, "a"), (2, "b"), (5, "c")):
+        with pytest.raises(Stopped):
+            training.train("cnn2", out=tmp_path / out, progress=stop_at(epoch), **choices)
+        torch.manual_seed(epoch)  # the global state is nothing that it may depend on
+        resumed = training.train("cnn2", out=tmp_path / out, resume=True, **choices)
+        assert resumed.path.read_bytes() == whole.path.read_bytes()
+        assert [e.loss for e in resumed.history] == [e.loss for e in whole.history]
+
+
+def test_it_can_be_stopped_again_and_again(whole, tmp_path):
+    for epoch in (2, 3, 4, 5):
+        with pytest.raises(Stopped):
+            training.train("cnn2", out=tmp_path, resume=True, progress=stop_at(epoch, 2), **CHOICES)
+    resumed = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+    assert resumed.report.training.filters.start.tolist() == whole.report.training.filters.start.tolist()
+    assert resumed.report.training.first_loss == whole.report.training.first_loss
+
+
+def test_the_augmentation_that_was_found_the_first_time_counts(whole, tmp_path, monkeypatch):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(3), **CHOICES)
+    assert read(Paths.of(tmp_path, "cnn2-toy").snapshot).recipe["augmentation"] == ("crop", "flip")
+
+
+def test_ctrl_c_ends_after_the_step_and_keeps_the_best(moving_toy, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(now):
+        if now.epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = training.train("cnn2", out=tmp_path, progress=press, **CHOICES)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert result.ended.startswith("interrupted")
+    assert len(result.history) == 3
+    assert result.test_accuracy == result.tests[0].accuracy.value
+    assert loading.load(result.path, device="cpu").labels == toys.LABELS
+    assert Paths.of(tmp_path, "cnn2-toy").snapshot.exists(), "it can go on"
+
+
+def test_after_ctrl_c_it_goes_on_to_the_same_bits(whole, tmp_path):
+    pressed = []
+
+    def press(now):
+        if now.epoch == 3 and not pressed:
+            pressed.append(now)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    cut = training.train("cnn2", out=tmp_path, progress=press, **CHOICES)
+    assert cut.ended in ("interrupted, in epoch 3 of 5", "interrupted, after epoch 3 of 5")
+    resumed = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_a_time_limit_ends_it_and_keeps_the_best(moving_toy, tmp_path):
+    result = training.train("cnn2", out=tmp_path, time_limit=0.5, **(CHOICES | {"epochs": 100_000}))
+    assert result.ended.startswith("after the time limit of 0.5 s")
+    assert 1 <= len(result.history) < 100_000
+    card = checkpoints.read_card(result.path)
+    assert card is not None
+    assert card.training["kept_epoch"] == result.best_epoch
+
+
+def test_a_finished_training_has_nothing_to_go_on_with(whole, tmp_path):
+    with pytest.raises(TrainingError, match=r"nothing to resume.*is finished"):
+        training.train("cnn2", out=tmp_path / "whole", resume=True, **CHOICES)
+
+
+def test_another_recipe_is_refused(moving_toy, tmp_path):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(2), **CHOICES)
+    with pytest.raises(TrainingError, match=r"another epochs \(5, not 6\), seed \(2, not 9\)"):
+        training.train("cnn2", out=tmp_path, resume=True, **(CHOICES | {"epochs": 6, "seed": 9}))
+
+
+def test_a_damaged_snapshot_says_so(moving_toy, tmp_path):
+    paths = Paths.of(tmp_path, "cnn2-toy")
+    paths.snapshot.write_bytes(b"PK\x03\x04 half of it")
+    with pytest.raises(TrainingError, match="Delete it and train anew"):
+        training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = {path!r}
+import toys
+from cnnaudit import training
+from cnnaudit.data import datasets
+import torch
+torch.set_num_threads(1)
+datasets.DATASETS["toy"] = toys.source(toys.dataset(augmentation=("crop", "flip")))
+training.train("cnn2", out={out!r}, resume=True, **{choices!r})
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_any_moment_leaves_whole_files_and_goes_on(moving_toy, tmp_path):
+    """Killed at moments spread over its life, writing included, until it comes through."""
+    choices = CHOICES | {"epochs": 60}
+    whole = training.train("cnn2", out=tmp_path / "whole", **choices)
+    out = tmp_path / "killed"
+    paths = Paths.of(out, "cnn2-toy")
+    code = SCRIPT.format(path=[str(Path(__file__).parent)], out=str(out), choices=choices)
+    kills = 0
+    while True:
+        process = subprocess.Popen([sys.executable, "-c", code])
+        deadline = time.monotonic() + 120
+        before = _epochs(paths)
+        while process.poll() is None and _epochs(paths) < before + 7 + kills % 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.0007 * (1 + kills % 5))
+        if process.poll() is not None:
+            assert process.returncode == 0
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+        read(paths.snapshot)
+        card = checkpoints.read_card(paths.checkpoint)
+        assert card is not None
+        assert loading.load(paths.checkpoint, device="cpu").labels == toys.LABELS
+        assert json.loads(paths.json.read_text())["history"]
+    assert kills >= 4
+    assert paths.checkpoint.read_bytes() == whole.path.read_bytes()
+    left = {path.name for path in out.iterdir()}
+    assert left == {path.name for path in (paths.checkpoint, paths.csv, paths.json)}, "no litter"
+
+
+def _epochs(paths):
+    try:
+        return len(json.loads(paths.json.read_text())["history"])
+    except FileNotFoundError:
+        return 0
