@@ -131,10 +131,14 @@ def _fold(network: nn.Module, conv: Any, norm: Any) -> None:
 def _convert(network: nn.Module, dtype: torch.dtype, channels_last: bool) -> None:
     done: dict[int, tuple[Tensor, Tensor]] = {}  # what two modules share stays shared
     for module in network.modules():
-        for table in (module._parameters, module._buffers):
+        for table in _tables(module):
             for name, tensor in table.items():
                 if tensor is not None:
                     _, table[name] = done.setdefault(id(tensor), (tensor, _converted(tensor, dtype, channels_last)))
+
+
+def _tables(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    return module._parameters, module._buffers
 
 
 def _converted(tensor: Tensor, dtype: torch.dtype, channels_last: bool) -> Tensor:

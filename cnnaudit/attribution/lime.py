@@ -9,7 +9,7 @@ from torch import Tensor
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.errors import NotApplicableError, OptionError
 from cnnaudit.fills import Fill, filled
-from cnnaudit.perturbation import Masks, masked_logits
+from cnnaudit.perturbation import Copies, Precision, Segments
 from cnnaudit.results import Attribution
 from cnnaudit.shapes import Pixels
 
@@ -24,7 +24,8 @@ def lime(
     compactness: float = 10.0,
     fill: SegmentFill = "grey",
     kernel_width: float = 0.25,
-    batch: int = 32,
+    precision: Precision = "auto",
+    batch: int | None = None,
 ) -> Attribution:
     r"""Coefficients of a weighted ridge regression of the score on which segments are shown.
 
@@ -39,7 +40,8 @@ def lime(
         fill: what takes a hidden segment's place; `segment_mean`, the `lime` package's choice,
             hides nothing where a segment is flat, such as snow.
         kernel_width: $\sigma$.
-        batch: pictures sent through the network at once.
+        precision: `float32`, or `auto`: less where that is faster and agrees.
+        batch: pictures sent through the network at once; by default what is fastest.
 
     Returns:
         A signed map `h w` in units of score: each pixel has its segment's coefficient, the mean
@@ -59,17 +61,15 @@ def lime(
     shown = torch.rand(samples, count, generator=query.generator("lime"), dtype=torch.float32, device="cpu") < 0.5
     shown[0] = True
 
-    def masks(start: int, stop: int) -> Masks:
-        return shown[start:stop][:, regions].unsqueeze(1)
-
     hidden = _segment_means(query.pixels, regions) if fill == "segment_mean" else filled(query.pixels, fill)
-    logits = masked_logits(query.classifier, query.pixels, hidden, masks, samples, batch=batch)
+    copies = Copies(query.classifier, query.pixels, hidden, expected=samples, precision=precision, batch=batch)
+    logits = copies.scores(Segments(regions, shown))
     coefficients, r2 = _fit(shown, query.of_logits(logits), kernel_width)
     return Attribution(
         to_heatmap(coefficients[regions]),
-        facts={"segments": count, "samples": samples, "r2": r2},
-        notes=_notes(r2, gridded, samples, count),
-        forward_passes=samples,
+        facts={"segments": count, "samples": samples, "r2": r2, "precision": copies.precision_used},
+        notes=(*_notes(r2, gridded, samples, count), *copies.notes),
+        forward_passes=copies.done,
     )
 
 

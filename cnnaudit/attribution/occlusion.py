@@ -1,12 +1,13 @@
 """Occlusion: hide a window, see what the score loses."""
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.errors import OptionError
 from cnnaudit.fills import Fill, filled
-from cnnaudit.perturbation import Masks, masked_logits
+from cnnaudit.perturbation import Copies, Precision, Windows
 from cnnaudit.results import Attribution
 
 
@@ -16,7 +17,8 @@ def occlusion(
     window: int | None = None,
     stride: int | None = None,
     fill: Fill = "grey",
-    batch: int = 32,
+    precision: Precision = "auto",
+    batch: int | None = None,
 ) -> Attribution:
     r"""The mean loss of score over the windows that cover a pixel: $\frac{1}{n_p} \sum_{w \ni p} s(x) - s(x_w)$.
 
@@ -26,7 +28,8 @@ def occlusion(
         stride: step in pixels; by default half the window.
         fill: what takes the window's place. On the husky-and-wolf scenes, whose cue is known, grey and
             a quarter tell the two bundled networks apart best.
-        batch: pictures sent through the network at once.
+        precision: `float32`, or `auto`: less where that is faster and agrees.
+        batch: pictures sent through the network at once; by default what is fastest.
 
     Returns:
         A signed map `h w` in units of score; positive where hiding lowers the score.
@@ -40,38 +43,31 @@ def occlusion(
         raise OptionError(
             f"occlusion takes 1 <= stride <= window <= {max(height, width)}; got stride {stride}, window {window}."
         )
-    windows = _windows(height, width, window, stride)
-
-    def masks(start: int, stop: int) -> Masks:
-        """Row 0 is the whole picture; row i hides window i."""
-        keep = torch.ones(stop - start, 1, height, width, dtype=torch.bool, device="cpu")
-        for row in range(max(start, 1), stop):
-            keep[row - start, 0, windows[row - 1][0], windows[row - 1][1]] = False
-        return keep
-
-    logits = masked_logits(
-        query.classifier, query.pixels, filled(query.pixels, fill), masks, len(windows) + 1, batch=batch
-    )
-    scores = query.of_logits(logits)
+    edges = _windows(height, width, window, stride)
+    masks = Windows(torch.cat([edges.new_zeros((1, 4)), edges]), (height, width))  # the first hides nothing
+    hidden = filled(query.pixels, fill)
+    copies = Copies(query.classifier, query.pixels, hidden, expected=len(masks), precision=precision, batch=batch)
+    scores = query.of_logits(copies.scores(masks))
     return Attribution(
-        to_heatmap(_average(windows, scores[0] - scores[1:], (height, width))),
-        facts={"window": window, "stride": stride, "windows": len(windows)},
-        forward_passes=len(logits),
+        to_heatmap(_average(edges, scores[0] - scores[1:], (height, width))),
+        facts={"window": window, "stride": stride, "windows": len(edges), "precision": copies.precision_used},
+        notes=copies.notes,
+        forward_passes=copies.done,
     )
 
 
-def _windows(height: int, width: int, window: int, stride: int) -> list[tuple[slice, slice]]:
-    """All positions, row by row; the last of each row and column is cut off by the picture's edge."""
+def _windows(height: int, width: int, window: int, stride: int) -> Int[Tensor, "n 4"]:
+    """All positions, row by row: top, bottom, left, right; the last of each is cut off by the picture's edge."""
     rows, columns = (
-        [slice(i * stride, min(i * stride + window, side)) for i in range(1 + max(0, -((window - side) // stride)))]
+        [(i * stride, min(i * stride + window, side)) for i in range(1 + max(0, -((window - side) // stride)))]
         for side in (height, width)
     )
-    return [(row, column) for row in rows for column in columns]
+    return torch.tensor([(*row, *column) for row in rows for column in columns], dtype=torch.int64, device="cpu")
 
 
-def _average(windows: list[tuple[slice, slice]], losses: Tensor, size: tuple[int, int]) -> Tensor:
+def _average(edges: Int[Tensor, "n 4"], losses: Tensor, size: tuple[int, int]) -> Tensor:
     total, cover = torch.zeros(2, *size, dtype=torch.float64, device="cpu")
-    for (row, column), loss in zip(windows, losses.double(), strict=True):
-        total[row, column] += loss
-        cover[row, column] += 1
+    for (top, bottom, left, right), loss in zip(edges.tolist(), losses.double(), strict=True):
+        total[top:bottom, left:right] += loss
+        cover[top:bottom, left:right] += 1
     return total / cover

@@ -1,0 +1,209 @@
+"""Altered copies of one picture, composed where the network is and scored as fast as it can go."""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cnnaudit.classifier import Classifier
+from cnnaudit.devices import AS_IS, Form, agreement, forms, limit
+from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.hooks import preserved_randomness
+from cnnaudit.perturbation.loop import BatchSize, Loop, Progress
+from cnnaudit.perturbation.masks import Masks
+from cnnaudit.shapes import Logits, Pixels
+
+Precision = Literal["auto", "float32"]
+"""`auto` takes bfloat16 or float16 where that is faster and agrees; `float32` only changes layout and form."""
+
+_PROBED = 4  # copies whose scores must agree before another form is used
+_FIXED = {"cpu": 16}  # copies at once where nothing is measured; 64 on other devices
+_GROWING = {"cpu": (8, 32)}  # the first size and the largest where batches are timed; 32 and 512 on others
+
+
+class Copies:
+    """Copies of one picture, each partly replaced by a fill, and the scores that the network gives them.
+
+    The network may be run in another form (`cnnaudit.devices`): one that was found to be faster on this
+    machine, and whose scores of a few of these very copies agree with the network's own. A network that
+    is small, or is asked about few copies, is run as it is.
+
+    Args:
+        classifier: already borrowed (`hooks.borrowed`), as long as copies are asked about.
+        pixels, fill: `1 c h w` in [0, 1]; a copy is the fill where its mask is 0.
+        expected: about how many copies there will be.
+        precision: how exact scores must be.
+        batch: copies sent through the network at once; by default what is fastest.
+        progress: called after each batch.
+        time_limit: seconds after which no further batch is begun.
+
+    Raises:
+        OptionError: picture and fill differ in shape, or a number makes no sense.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        pixels: Pixels,
+        fill: Pixels,
+        *,
+        expected: int,
+        precision: Precision = "auto",
+        batch: int | None = None,
+        progress: Progress | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        if len(pixels) != 1 or pixels.shape != fill.shape:
+            raise OptionError(
+                f"Copies takes one picture and a fill of its shape; got {tuple(pixels.shape)}, {tuple(fill.shape)}."
+            )
+        self.classifier, self.precision = classifier, precision
+        self._kept, self._fill = (classifier.normalised(each.to(classifier.device)) for each in (pixels, fill))
+        size = BatchSize(_FIXED.get(classifier.device.type, 64) if batch is None else batch, 0, settled=True)
+        self._grows = batch is None
+        self._loop = Loop(size, classifier.device, expected=expected, progress=progress, time_limit=time_limit)
+        self._stage: _Stage | None = None
+        self._notes: list[str] = []
+
+    def scores(self, masks: Masks) -> Logits:
+        """The logits of one copy for each mask, `n k`, float32, on the CPU.
+
+        Raises:
+            MethodError: a score is not finite, time is up before the last copy, or memory does not suffice.
+        """
+        logits = self._scores(masks)
+        if len(logits) < len(masks):
+            raise MethodError(f"Time was up after {len(logits)} of {len(masks)} copies. Allow more of it.")
+        return logits
+
+    def stream(self, blocks: Iterable[Masks]) -> Iterator[Logits]:
+        """The logits for each block of masks; the next block is only asked for when the last was answered.
+
+        When time is up, the block at hand is answered in part, and the stream ends.
+
+        Raises:
+            MethodError: a score is not finite, or memory does not suffice.
+        """
+        for masks in blocks:
+            yield self._scores(masks)
+            if self._loop.time_is_up():
+                return
+
+    @property
+    def done(self) -> int:
+        """Copies scored so far."""
+        return self._loop.done
+
+    @property
+    def late(self) -> bool:
+        """True when the time limit ended the work."""
+        return self._loop.late
+
+    @property
+    def precision_used(self) -> str:
+        """The type of the numbers that the network was run in, such as `float32`."""
+        form = AS_IS if self._stage is None else self._stage.form
+        return str(form.dtype or self.classifier.dtype).removeprefix("torch.")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader should know: a faster form that did not agree, memory that ran out."""
+        return (*self._notes, *self._loop.notes)
+
+    def _scores(self, masks: Masks) -> Logits:
+        if not len(masks) or masks.size != tuple(self._kept.shape[2:]):
+            raise OptionError(
+                f"{len(masks)} masks of {masks.size} were given for a picture of {tuple(self._kept.shape[2:])}."
+            )
+        with torch.no_grad():
+            self._stage = stage = self._stage or self._prepared(masks)
+            logits = self._loop.run(len(masks), lambda start, stop: stage.scores(masks, start, stop, self._room))
+        if bool(logits.isfinite().all()):
+            return logits
+        if stage.form.dtype is None:
+            raise MethodError(
+                f"{self.classifier.name} gives scores that are not finite for some copies of this picture; it "
+                "overflows or divides by zero there. Try another fill."
+            )
+        self._notes.append(f"{self.precision_used} overflows on some copies, so the network is run as it is.")
+        self._stage = self._in(AS_IS)
+        return self._scores(masks)
+
+    @property
+    def _room(self) -> int:
+        return self._loop.batch.size
+
+    def _in(self, form: Form) -> "_Stage":
+        return _Stage(self.classifier, form, self._kept, self._fill)
+
+    def _prepared(self, masks: Masks) -> "_Stage":
+        """The network in the fastest form whose scores of some of these copies agree with its own."""
+        plain = self._in(AS_IS)
+        rows = sorted({i * (len(masks) - 1) // (_PROBED - 1) for i in range(_PROBED)})
+        probe = torch.cat([plain.composed(masks, row, row + 1, 1).clone() for row in rows])
+        found = forms(self.classifier, probe, self._loop.expected) if len(rows) > 1 else None
+        if found is None:
+            return plain
+        wanted = (found.reduced, found.exact) if self.precision == "auto" else (found.exact,)
+        stage = self._first_that_agrees([form for form in wanted if form], plain, probe)
+        if self._grows:
+            place = f"batch of {stage.form} on {self.classifier.device} at {tuple(probe.shape[1:])}"
+            first, largest = _GROWING.get(self.classifier.device.type, (32, 512))
+            self._loop.batch = self.classifier.found.setdefault(place, BatchSize(first, largest))
+        return stage
+
+    def _first_that_agrees(self, wanted: list[Form], plain: "_Stage", probe: Tensor) -> "_Stage":
+        with preserved_randomness():
+            expected = plain.ask(probe.clone()) if wanted[0] != AS_IS else None
+            for form in wanted:
+                if form == AS_IS or expected is None:
+                    break
+                stage = self._in(form)
+                if agreement(stage.ask(form.given(self.classifier, probe)), expected).within(limit(form)):
+                    return stage
+                self._notes.append(_disagrees(form))
+        return plain
+
+
+class _Stage:
+    """The network in one form, and the memory in which the copies for it are composed."""
+
+    def __init__(self, classifier: Classifier, form: Form, kept: Pixels, fill: Pixels) -> None:
+        self.classifier, self.form = classifier, form
+        self.network = form.network(classifier)
+        self._kept, self._fill = (each.to(form.dtype or classifier.dtype).contiguous() for each in (kept, fill))
+        self._memory: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def scores(self, masks: Masks, start: int, stop: int, room: int) -> Logits:
+        """The scores of the copies `start` to `stop`, `n k`; memory is kept for `room` of them."""
+        return self.ask(self.composed(masks, start, stop, room))
+
+    def ask(self, given: Tensor) -> Logits:
+        """The scores of what the network is given."""
+        return self.classifier.read(self.network(given), len(given))
+
+    def composed(self, masks: Masks, start: int, stop: int, room: int) -> Tensor:
+        """The copies `start` to `stop` as the network is given them; overwritten by the next ones."""
+        painted, flat, given = (each[: stop - start] for each in self._reserved(room))
+        masks.paint(start, stop, painted)
+        torch.lerp(self._fill, self._kept, painted[:, None], out=flat)  # exact where the mask is 0 or 1
+        return given.copy_(flat) if self.form.channels_last else flat
+
+    def _reserved(self, room: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Room for masks, copies, and copies in the form's layout: composing plane by plane is several times faster."""
+        if self._memory is None or len(self._memory[0]) != room:
+            self._memory = None
+            flat = self._kept.new_empty((room, *self._kept.shape[1:]))
+            given = torch.empty_like(flat, memory_format=torch.channels_last) if self.form.channels_last else flat
+            self._memory = flat.new_empty((room, *flat.shape[2:])), flat, given
+        return self._memory
+
+
+def _disagrees(form: Form) -> str:
+    if form.dtype is None:
+        return "A faster form of this network gives other scores, so it is run as it is."
+    return (
+        f"{str(form.dtype).removeprefix('torch.')} is faster here, but changes these scores by more than "
+        f"{limit(form).deviation:.0%} of what the copies differ, so it is not used."
+    )

@@ -1,0 +1,146 @@
+"""The loop that asks a network in batches: how many at once, for how long, and what if memory runs out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cnnaudit.devices import synchronise
+from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.shapes import Logits
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, and about how many there will be."""
+
+_LARGER_IS_FASTER = 0.95  # share of the time a picture that a batch of twice the size may take to be preferred
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+@dataclass(slots=True)
+class BatchSize:
+    """How many pictures are sent at once. It doubles while that is faster, and is halved when memory runs out.
+
+    Attributes:
+        size: now.
+        largest: that it may become by doubling.
+        settled: True when it no longer grows.
+    """
+
+    size: int
+    largest: int
+    settled: bool = False
+    _seconds: dict[int, list[float]] = field(default_factory=dict)
+
+    def took(self, pictures: int, seconds: float) -> None:
+        """Learn from a batch. Each size is timed twice, and the faster time counts."""
+        if self.settled or pictures != self.size:
+            return
+        times = self._seconds.setdefault(self.size, [])
+        times.append(seconds / pictures)
+        if len(times) < 2:
+            return
+        before = self._seconds.get(self.size // 2)
+        if before and min(times) > _LARGER_IS_FASTER * min(before):
+            self.size, self.settled = self.size // 2, True
+        elif self.size * 2 > self.largest:
+            self.settled = True
+        else:
+            self.size *= 2
+
+    def halve(self) -> None:
+        """Half as many from now on, for good."""
+        self.size, self.settled = self.size // 2, True
+
+
+class Loop:
+    """Asks a network about many pictures, a batch at a time.
+
+    Attributes:
+        done: pictures asked about so far.
+        late: True when the time limit stopped it.
+    """
+
+    def __init__(
+        self,
+        batch: BatchSize,
+        device: torch.device,
+        *,
+        expected: int,
+        progress: Progress | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        if batch.size < 1:
+            raise OptionError(f"A batch holds at least one picture; got {batch.size}.")
+        if time_limit is not None and not time_limit > 0:
+            raise OptionError(f"A time limit is a number of seconds above 0; got {time_limit}.")
+        self.batch, self.device, self.progress, self.expected = batch, device, progress, expected
+        self.done, self.late = 0, False
+        self._limit = time_limit
+        self._started = time.monotonic()
+        self._halved = False
+
+    def run(self, count: int, ask: Callable[[int, int], Logits]) -> Logits:
+        """The answers for the pictures 0 to `count`, `count k`, float32, on the CPU; fewer when time is up.
+
+        Args:
+            count: how many.
+            ask: `ask(start, stop)` asks the network about these.
+
+        Raises:
+            MethodError: memory does not even suffice for one picture.
+        """
+        rows: list[Tensor] = []
+        start = 0
+        while start < count and not (rows and self.time_is_up()):
+            stop = min(start + self.batch.size, count)
+            answer = self._asked(ask, start, stop)
+            if answer is None:  # dealt with here, where the exception no longer holds on to what it saw
+                self._shrink()
+                continue
+            rows.append(answer)
+            start, self.done = stop, self.done + stop - start
+            if self.progress:
+                self.progress(self.done, max(self.done, self.expected))
+        return torch.cat(rows).float().cpu()
+
+    def time_is_up(self) -> bool:
+        """Whether the time limit has passed; it begins when the loop is made."""
+        self.late = self.late or (self._limit is not None and time.monotonic() - self._started > self._limit)
+        return self.late
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader should know of the run."""
+        return (f"Memory ran out; batches of {self.batch.size} fitted.",) if self._halved else ()
+
+    def _asked(self, ask: Callable[[int, int], Logits], start: int, stop: int) -> Logits | None:
+        """The answers, or None when memory ran out."""
+        clock = time.perf_counter()
+        try:
+            answer = ask(start, stop)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return None
+        if not self.batch.settled:
+            synchronise(self.device)
+            self.batch.took(stop - start, time.perf_counter() - clock)
+        return answer
+
+    def _shrink(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.batch.size == 1:
+            raise MethodError(
+                f"Memory on {self.device} does not suffice for one picture at a time. Free some, or take a "
+                "smaller network, a smaller input size or another device."
+            )
+        self.batch.halve()
+        self._halved = True
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in text for words in _NO_MEMORY)
