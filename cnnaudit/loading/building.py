@@ -111,11 +111,11 @@ def _from_scratch(arch: str, labels: int, size: tuple[int, int], _progress: Prog
 
 
 def _pretrained(arch: str, labels: int, size: tuple[int, int], progress: Progress | None) -> Built:
-    source = sources.from_torchvision(arch, None, trust_model=False, progress=progress)
-    own = source.preset.input_size
+    own = catalog.preset_of(catalog.default_weights(arch)).input_size
     arguments = catalog.torchvision_arguments(arch, classes=labels, size=own, pretrained=True)
     if size != own and arguments.keys() & {"image_size", "input_size"}:
         raise OptionError(f"The pretrained {arch} takes {own[0]}x{own[1]} pictures only; got {size[0]}x{size[1]}.")
+    source = sources.from_torchvision(arch, None, trust_model=False, progress=progress)
     head = replace_head(source.network, labels)
     resize = source.preset.resize_size if size == own else None
     preset = replace(source.preset, input_size=size, resize_size=resize, labels=None, channels=3)

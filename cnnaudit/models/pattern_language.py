@@ -64,7 +64,8 @@ def parse(pattern: str) -> tuple[Layer, ...]:
         elif text[0] == "]":
             if not opened:
                 refuse(pattern, at, "There is no group for this to close.")
-            groups[-2:] = [groups[-2] + _repeated(groups[-1], pattern, opened.pop(), text)]
+            group = groups.pop()
+            groups[-1] += _repeated(group, pattern, opened.pop(), text)
         else:
             groups[-1].append(_layer(text, at) or refuse(pattern, at, f"{text!r} is no layer. {_LANGUAGE}"))
     if opened:
@@ -75,7 +76,7 @@ def parse(pattern: str) -> tuple[Layer, ...]:
 
 
 def _repeated(group: list[Layer], pattern: str, at: int, closing: str) -> list[Layer]:
-    times = int(closing[1:].strip(" *\t\n") or 1)
+    times = int(closing[1:].replace("*", "").strip() or 1)
     if not group or not times:
         refuse(pattern, at, "This group makes no layer.")
     if len(group) * times > _LONGEST:

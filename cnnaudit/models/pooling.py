@@ -69,9 +69,11 @@ def swap_pooling(network: nn.Module, kind: Pool, *, convolutions: bool = False) 
     found = list(_thinning(swapped, convolutions))
     if not found:
         raise OptionError(f"{type(network).__name__} has no pooling layer with a stride: there is nothing to swap.")
+    weights = next(swapped.parameters(), torch.empty(0))
     for name, layer in found:
+        new = _BlurredConv2d(layer) if isinstance(layer, nn.Conv2d) else _swapped(name, layer, kind).to(weights)
         parent, _, last = name.rpartition(".")
-        setattr(swapped.get_submodule(parent), last, _swapped(name, layer, kind).train(layer.training))
+        setattr(swapped.get_submodule(parent), last, new.train(layer.training))
     return swapped
 
 
@@ -84,9 +86,7 @@ def _thinning(network: nn.Module, convolutions: bool) -> Iterator[tuple[str, _Po
                 yield name, module
 
 
-def _swapped(name: str, layer: _Pooling | nn.Conv2d, kind: Pool) -> nn.Module:
-    if isinstance(layer, nn.Conv2d):
-        return _BlurredConv2d(layer)
+def _swapped(name: str, layer: _Pooling, kind: Pool) -> nn.Module:
     window = _window(name, layer)
     if isinstance(layer, nn.AvgPool2d) and kind == "average":
         return layer
