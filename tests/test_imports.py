@@ -12,8 +12,8 @@ import cnnaudit
 PACKAGE = Path(cnnaudit.__file__).parent
 LAYERS = (
     {"results", "shapes", "errors"},
-    {"data", "models", "files", "download"},
-    {"hooks", "geometry", "fills", "options", "twins"},
+    {"data", "models", "files", "download", "geometry"},
+    {"hooks", "fills", "options", "twins"},
     {"classifier", "loading", "checkpoints"},
     {"perturbation", "pictures", "devices", "provenance"},
     {"attribution", "trust"},

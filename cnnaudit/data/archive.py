@@ -5,13 +5,10 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
 
+from cnnaudit.data.layout import Parts
 from cnnaudit.data.splits import Drawn
 from cnnaudit.errors import DataError
-
-Parts: TypeAlias = tuple[str, ...]
-"""A file's name inside a folder or an archive: its folders, then its own name."""
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -29,7 +26,7 @@ def members(
         DataError: it cannot be opened, or is damaged.
     """
     try:
-        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:*") as tar:
+        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
             size = path.stat().st_size
             for member in tar:
                 parts = _inside(member.name)

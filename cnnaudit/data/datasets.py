@@ -1,14 +1,20 @@
 """Labelled pictures for training, by name or from a folder."""
 
+from functools import partial
 from pathlib import Path
 
-from cnnaudit.data import huskies
+from cnnaudit.data import cifar, huskies, idx, signals
+from cnnaudit.data.digits import digits
+from cnnaudit.data.folder import folder
 from cnnaudit.data.huskies import husky_wolf
+from cnnaudit.data.places import default_root
+from cnnaudit.data.resizing import adapted, checked
 from cnnaudit.data.splits import Dataset, Drawn, Files, Request, Shape, Source, Split
 from cnnaudit.errors import OptionError, near_matches
 
 __all__ = [
     "DATASETS",
+    "FOLDER",
     "Dataset",
     "Drawn",
     "Files",
@@ -17,40 +23,85 @@ __all__ = [
     "Source",
     "Split",
     "dataset",
+    "default_root",
     "husky_wolf",
     "known_dataset",
 ]
 
+FOLDER = "folder:"
+"""How the name of a folder, or of a tar archive of one, begins."""
 
-def _always(_root: Path) -> bool:
+
+def _anywhere(_root: Path) -> bool:
     return True
 
 
+def _has_idx(collection: idx.Collection, root: Path) -> bool:
+    return idx.find(collection, root) is not None
+
+
+def _has_signals(root: Path) -> bool:
+    return signals.find(root) is not None
+
+
 DATASETS: dict[str, Source] = {
-    "husky-wolf": Source(
-        load=huskies.load,
-        here=_always,
-        summary="huskies and wolves, drawn; the background gives the class away as often as is asked",
-        classes=2,
-        size=(128, 128),
-        channels=3,
-        train=2000,
-        validation=200,
-        test=2000,
+    "mnist": Source(
+        load=idx.mnist,
+        here=partial(_has_idx, idx.MNIST),
+        summary="handwritten digits",
+        classes=10, size=(28, 28), channels=1, train=55_000, validation=5000, test=10_000,
+        download_bytes=11_594_722,
+    ),
+    "fashion-mnist": Source(
+        load=idx.fashion_mnist,
+        here=partial(_has_idx, idx.FASHION_MNIST),
+        summary="articles of clothing",
+        classes=10, size=(28, 28), channels=1, train=55_000, validation=5000, test=10_000,
+        download_bytes=30_878_645,
+    ),
+    "cifar10": Source(
+        load=cifar.cifar10,
+        here=cifar.here,
+        summary="small photos of animals and vehicles",
+        classes=10, size=(32, 32), channels=3, train=47_500, validation=2500, test=10_000,
+        download_bytes=170_498_071,
+    ),
+    "mnist1d": Source(
+        load=signals.mnist1d,
+        here=_has_signals,
+        summary="digits as signals of 40 values; the file must be given",
+        classes=10, size=(1, signals.LENGTH), channels=1, train=3600, validation=400, test=1000,
         download_bytes=None,
     ),
-}
-"""The datasets with a name of their own; `folder:PATH` is one too."""
+    "digits": Source(
+        load=digits,
+        here=_anywhere,
+        summary="small handwritten digits, from scikit-learn",
+        classes=10, size=(8, 8), channels=1, train=1257, validation=180, test=360,
+        download_bytes=None,
+    ),
+    "husky-wolf": Source(
+        load=huskies.load,
+        here=_anywhere,
+        summary="drawn scenes whose background gives the class away as often as is asked; as many as are asked for",
+        classes=2, size=(128, 128), channels=3, train=2000, validation=200, test=2000,
+        download_bytes=None,
+    ),
+}  # fmt: skip
+"""The datasets that have a name; `folder:PATH` is one too."""
 
 
-def dataset(name: str, request: Request) -> Dataset:
-    """The dataset called `name`, at the size and with the channels that are asked for.
+def dataset(name: str, request: Request | None = None) -> Dataset:
+    """The dataset called `name`, or the one in `folder:PATH`, at the size and with the channels that are asked for.
 
     Raises:
         OptionError: there is none of this name, or a value of `request` is out of range.
         DataError: its files are missing and cannot be fetched, or they are damaged.
     """
-    return DATASETS[known_dataset(name)].load(request)
+    request = checked(request or Request())
+    if known_dataset(name).startswith(FOLDER):
+        return folder(Path(name.removeprefix(FOLDER)).expanduser(), request)
+    return adapted(DATASETS[name].load(request), request)
 
 
 def known_dataset(name: str) -> str:
@@ -59,9 +110,11 @@ def known_dataset(name: str) -> str:
     Raises:
         OptionError: there is no dataset of this name.
     """
+    if name.startswith(FOLDER) and name != FOLDER:
+        return name
     if name not in DATASETS:
         raise OptionError(
             f"There is no dataset {name!r}.{near_matches(name, DATASETS)} There is: {', '.join(DATASETS)}, "
-            "and folder:PATH."
+            f"and {FOLDER}PATH."
         )
     return name

@@ -139,15 +139,25 @@ class Source:
 
 
 def held_out(labels: Int64[Tensor, " n"], count: int) -> tuple[Int64[Tensor, " a"], Int64[Tensor, " b"]]:
-    """Indices of those that stay and of about `count` that are held out, each in rising order.
+    """Indices of those that stay and of `count` that are held out, each in rising order; the same each time.
 
-    Stratified: every class gives its share, rounded to nearest, and at least one. The choice is the same
-    each time.
+    Stratified: every class gives its share, the remainders going to the largest fractions, and at least
+    one, which can make them more than `count`.
     """
     rng = torch.Generator().manual_seed(_SPLIT_SEED)
+    classes, sizes = labels.unique(return_counts=True)
+    quotas = sizes * count / len(labels)
+    shares = quotas.floor().long()
+    largest = (quotas - shares).argsort(descending=True, stable=True)
+    shares[largest[: count - int(shares.sum())]] += 1
     held = torch.zeros(len(labels), dtype=torch.bool)
-    for index in labels.unique().tolist():
+    for index, share in zip(classes.tolist(), shares.clamp(min=1).tolist(), strict=True):
         members = (labels == index).nonzero().squeeze(1)
-        share = max(1, round(count * len(members) / len(labels)))
         held[members[torch.randperm(len(members), generator=rng)[:share]]] = True
     return (~held).nonzero().squeeze(1), held.nonzero().squeeze(1)
+
+
+def parted(split: Split, count: int) -> tuple[Split, Split]:
+    """What stays of a split, and the `count` that `held_out` takes from it."""
+    kept, held = held_out(split.labels, count)
+    return Split(split.images[kept], split.labels[kept]), Split(split.images[held], split.labels[held])
