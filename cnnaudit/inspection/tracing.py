@@ -133,11 +133,6 @@ class _Sights(TorchDispatchMode):
         self._written: set[int] = set()
         self.used: set[nn.Parameter] = set()
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """False: shielding this from torch.compile would import the compiler, which takes seconds."""
-        return False
-
     def of(self, tensor: Tensor) -> Sight:
         """What a tensor sees. One that no operation here has made was there before, or is from outside torch."""
         if tensor in self._sights:
