@@ -16,6 +16,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("cnnaudit.cli.train", "Train a network; the checkpoint carries its labels and preprocessing."),
     "models": ("cnnaudit.cli.lists", "The models that --model takes by name."),
     "methods": ("cnnaudit.cli.lists", "The explanation methods and their options."),
+    "datasets": ("cnnaudit.cli.lists", "The datasets that --data takes by name."),
 }
 """Where each verb lives, and what `--help` says of it without importing it."""
 

@@ -1,13 +1,18 @@
-"""`cnnaudit models` and `cnnaudit methods`: what there is, one line each."""
+"""`cnnaudit models`, `cnnaudit methods` and `cnnaudit datasets`: what there is, one line each."""
 
 import json
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnaudit.cli.common import console
 
+if TYPE_CHECKING:
+    from cnnaudit.data.datasets import Source
+
+_NUMERIC = ("parameters", "top-1", "classes", "train", "val", "test", "download")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -56,6 +61,49 @@ def methods(as_json: bool) -> None:
     _print_table(("name", "map", "what it says", "options (--option NAME.KEY=VALUE)"), rows)
 
 
+@click.command()
+@click.option(
+    "--data-root", type=click.Path(file_okay=False), metavar="DIR",
+    help="The folder that holds datasets; by default the cache.",
+)  # fmt: skip
+@_JSON
+def datasets(data_root: str | None, as_json: bool) -> None:
+    """The datasets that --data takes by name, and whether they are here."""
+    from cnnaudit.data.datasets import DATASETS, default_root
+
+    root = Path(data_root).expanduser() if data_root else default_root()
+    entries = [_entry(name, source, root) for name, source in DATASETS.items()]
+    if as_json:
+        click.echo(json.dumps(entries, indent=1))
+        return
+    header = ("name", "classes", "shape", "train", "val", "test", "here", "download", "what it is")
+    _print_table(header, [_dataset_row(entry) for entry in entries])
+    click.echo(
+        "\nAlso: folder:PATH, one folder of pictures a class, or train/ and val/ with one folder a class each;\n"
+        f"PATH may be a .tar or .tar.gz of such folders. Files are looked for in {root} (--data-root)."
+    )
+
+
+def _entry(name: str, source: "Source", root: Path) -> dict[str, Any]:
+    """A dataset as JSON has it."""
+    fields = ("summary", "classes", "size", "channels", "train", "validation", "test", "download_bytes")
+    return {"name": name, "here": source.here(root)} | {field: getattr(source, field) for field in fields}
+
+
+def _dataset_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    height, width = entry["size"]
+    size = entry["download_bytes"]
+    return (
+        entry["name"],
+        str(entry["classes"]),
+        f"{entry['channels']}x{height}x{width}",
+        *(f"{entry[part]:,}" for part in ("train", "validation", "test")),
+        "yes" if entry["here"] else "",
+        f"{size / 1e6:.0f} MB" if size else "" if entry["here"] else "by hand",
+        entry["summary"],
+    )
+
+
 def _value(value: Any) -> str:
     return (
         ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower() if value is None else str(value)
@@ -72,8 +120,9 @@ def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in header:
-        numeric = title in ("parameters", "top-1")
-        table.add_column(title, justify="right" if numeric else "left", overflow="fold", no_wrap=title == "name")
+        table.add_column(
+            title, justify="right" if title in _NUMERIC else "left", overflow="fold", no_wrap=title == "name"
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)

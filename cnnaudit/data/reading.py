@@ -191,7 +191,7 @@ def archived(path: Path, geometry: Geometry, request: Request) -> Pictures:
     latest = dict(zip(read_names, answers, strict=True))  # a name that comes again replaces the file before
     names = sorted(latest)
     found = layout(names, folders, str(path))
-    return _together(names, found, {index: latest[name] for index, name in enumerate(names)})
+    return _together(names, found, {index: latest[names[index]] for index in _chosen(found)})
 
 
 def room(geometry: Geometry, request: Request) -> int:
