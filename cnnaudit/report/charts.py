@@ -96,17 +96,13 @@ def per_cent(value: float) -> str:
     return f"{100 * value:.6g}\u202f%"
 
 
-def apart(places: Sequence[float], gap: float) -> tuple[float, ...]:
-    """The places, moved as little as labels of height `gap` need so as not to overlap; all per cent, in 0 to 100."""
-    order = sorted(range(len(places)), key=lambda index: places[index])
-    moved = [places[index] for index in order]
-    for index in range(1, len(moved)):
-        overlap = gap - (moved[index] - moved[index - 1])
-        if overlap > 0:
-            moved[:index] = [place - overlap / 2 for place in moved[:index]]
-            moved[index:] = [place + overlap / 2 for place in moved[index:]]
-    slide = max(0.0, -min(moved, default=0.0)) - max(0.0, max(moved, default=0.0) - 100)
-    return tuple(round(moved[order.index(index)] + slide, 2) for index in range(len(places)))
+def apart(first: float, second: float, gap: float) -> tuple[float, float]:
+    """Two places, moved as little as labels of height `gap` need so as not to overlap; per cent, in 0 to 100."""
+    if abs(first - second) >= gap:
+        return first, second
+    middle = min(max((first + second) / 2, gap / 2), 100 - gap / 2)
+    up, down = round(middle - gap / 2, 2), round(middle + gap / 2, 2)
+    return (up, down) if first <= second else (down, up)
 
 
 def _step(rough: float) -> float:

@@ -62,11 +62,10 @@ def percent(probability: float) -> str:
 
 def share(value: float) -> str:
     """An accuracy: "99.1 %"; with more digits where "100.0 %" or "0.0 %" would not be true."""
-    digits = 1
-    while 0 < finite(value) < 1 and digits < 8 and float(f"{100 * value:.{digits}f}") in (0, 100):
+    value, digits = round(finite(value), 10), 1
+    while 0 < value < 1 and float(f"{100 * value:.{digits}f}") in (0, 100):
         digits += 1
-    text = "100" if value == 1 else "0" if value == 0 else f"{100 * value:.{digits}f}"
-    return f"{text}{_NARROW_SPACE}%"
+    return f"{100 * value:.{digits if 0 < value < 1 else 0}f}{_NARROW_SPACE}%"
 
 
 def fact(value: object) -> str:

@@ -91,7 +91,7 @@
     figure.querySelector(".values").setAttribute("aria-live", "polite");
     plot.addEventListener("pointermove", (event) => show(nearest(chart, event)));
     plot.addEventListener("pointerdown", (event) => show(nearest(chart, event)));
-    plot.addEventListener("pointerleave", leave);
+    plot.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") leave(); });
     plot.addEventListener("focus", () => show(Math.max(0, shown)));
     plot.addEventListener("blur", leave);
     plot.addEventListener("keydown", step);

@@ -143,7 +143,8 @@ def _lines(training: TrainingFacts, across: Axis, up: Axis, columns: Sequence[Co
         tuple((across.place(epoch.epoch), up.fall(getattr(epoch, column))) for epoch in training.epochs)
         for column in columns
     ]
-    labels = charts.apart([points[-1][1] for points in runs], _LABEL_HEIGHT)
+    ends = [points[-1][1] for points in runs]
+    labels = charts.apart(ends[0], ends[1], _LABEL_HEIGHT) if len(ends) == 2 else ends
     best = next((epoch for epoch in training.epochs if epoch.epoch == training.best_epoch), None)
     return tuple(
         Line(

@@ -13,6 +13,7 @@ LARGEST = 30
 STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Where the colour changes, as shares of a row: the same in every report, so that two can be compared."""
 
+_FEW, _SOME = 4, 12
 _SHORT = 3  # names of at most so many letters stand upright above their column
 
 
@@ -37,11 +38,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Rows are true classes, columns are answers."""
+    """Rows are true classes, columns are answers; `upright` is True where the names stand above their columns."""
 
     labels: tuple[str, ...]
     rows: tuple[Row, ...]
     upright: bool
+
+    @property
+    def layout(self) -> str:
+        """How large the cells are: "few", "some" or "many" classes."""
+        return "few" if len(self.labels) <= _FEW else "some" if len(self.labels) <= _SOME else "many"
 
 
 def matrix(test: TestFacts, labels: Sequence[str]) -> Matrix | None:
