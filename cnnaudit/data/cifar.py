@@ -28,22 +28,23 @@ _HELD_OUT = 2500
 _SIDE = 32
 _FOLDERS = ("cifar10", "cifar-10", "CIFAR10", "")
 _PARTS = ("train", "test")
-_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The pickles as published: their MD5s, that of the archive, and their folder in it."""
+    """The pickles as published: where, the MD5 of the archive, their folder in it and their own MD5s."""
 
-    folder: str
+    url: str
     archive: str
+    folder: str
     train: dict[str, str]
     test: dict[str, str]
 
 
 PUBLISHED = Published(
-    folder="cifar-10-batches-py",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     archive="c58f30108f718f92721af3b95e74349a",
+    folder="cifar-10-batches-py",
     train={
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
         "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -107,7 +108,7 @@ def _pair(folder: Path, suffix: str) -> tuple[Path, Path] | None:
 def _is_ours(path: Path) -> bool:
     """Whether the first picture in an archive is of a class that CIFAR-10 has: `train.tar` can be anything."""
     try:
-        return next((parts[-2] in LABELS for parts, _ in members(path, _is_jpeg)), False)
+        return next((parts[-2] in LABELS for parts, data in members(path, _is_jpeg) if data is not None), False)
     except DataError:
         return True  # reading it says what is wrong
 
@@ -132,7 +133,7 @@ def _downloaded(root: Path, request: Request, published: Published) -> Path:
     if not request.download:
         raise missing("CIFAR-10", expected, _folders(root), "it was not to be downloaded")
     try:
-        return fetched(_URL, root / _FOLDERS[0], published.archive, request)
+        return fetched(published.url, root / _FOLDERS[0], published.archive, request)
     except DataError as error:
         raise missing("CIFAR-10", expected, _folders(root), str(error).rstrip(".")) from error
 

@@ -82,7 +82,8 @@ def resized(images: Tensor, shape: Shape) -> Tensor:
     if images.shape[1] == 3 and channels == 1:
         images = _grey(images)
     if images.shape[-2:] != (height, width):
-        images = nn.functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
+        floats = nn.functional.interpolate(images.float(), (height, width), mode="bilinear", antialias=True)
+        images = floats if images.is_floating_point() else floats.round().to(torch.uint8)
     return images.expand(-1, channels, -1, -1).contiguous()
 
 
