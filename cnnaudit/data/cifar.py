@@ -192,9 +192,9 @@ def _joined(batches: dict[str, bytes], md5: dict[str, str]) -> Split:
                 f"{name} of CIFAR-10 is damaged: its MD5 is {digest}, not {expected}. "
                 "Delete it, and it is fetched again."
             )
-        batch = _unpickled(name, batches[name])
-        images.append(torch.from_numpy(batch[b"data"].reshape(-1, 3, _SIDE, _SIDE)))
-        labels += batch[b"labels"]
+        batch, batch_labels = _unpickled(name, batches[name])
+        images.append(torch.from_numpy(batch.reshape(-1, 3, _SIDE, _SIDE)))
+        labels += batch_labels
     return Split(torch.cat(images), torch.tensor(labels))
 
 
@@ -214,8 +214,10 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}") from None
 
 
-def _unpickled(name: str, data: bytes) -> dict[bytes, Any]:
+def _unpickled(name: str, data: bytes) -> tuple[np.ndarray, list[int]]:
+    """The pictures (`n 3072`) and labels of a batch."""
     try:
-        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        return np.asarray(batch[b"data"], np.uint8), [int(label) for label in batch[b"labels"]]
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise DataError(f"{name} is no batch of CIFAR-10 ({error}). Delete it, and it is fetched again.") from error
