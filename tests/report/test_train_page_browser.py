@@ -211,7 +211,10 @@ def test_labels_written_from_right_to_left_stay_apart(open_page: Opener) -> None
 
 def test_paper_is_white_and_has_no_table_of_epochs(open_page: Opener) -> None:
     opened = open_page(mnist(), color_scheme="dark")
+    ground = "getComputedStyle(document.querySelector('.matrix .s1')).backgroundColor"
+    dark = opened.evaluate(ground)
     opened.page.emulate_media(media="print")
+    assert opened.evaluate(ground) != dark
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not opened.page.locator(".epochs").is_visible()
     assert opened.page.locator(".matrix").is_visible()
