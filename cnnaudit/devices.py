@@ -21,7 +21,7 @@ from cnnaudit.twins import Pair, can_have_twin, foldable, twin
 SMALL = 500_000
 """Networks with fewer parameters run as they are: there is little to gain, and the same bits come every time."""
 WORTHWHILE = 100
-"""For fewer pictures than this nothing is measured."""
+"""For fewer pictures than this nothing is measured or looked up: the network runs as it is."""
 _ENOUGH = 0.1  # seconds of timing a form
 _SECONDS = 1.0  # of work below which measuring would cost more than it saves
 _FASTER = 0.95  # share of the time that a form may take to be preferred to a simpler one
@@ -93,8 +93,12 @@ class Agreement:
 
 EXACT = Agreement(deviation=1e-3, probability=1e-4, order=0.99)
 """What is asked of another layout, or of folded batch normalisation: rounding."""
-REDUCED = Agreement(deviation=0.05, probability=0.02, order=0.95)
-"""What is asked of bfloat16 and float16."""
+REDUCED = Agreement(deviation=0.15, probability=0.1, order=0.93)
+"""What is asked of bfloat16 and float16: changes of the scores that correlate to 0.99 with float32's.
+
+On MobileNetV2 with ImageNet's weights bfloat16 deviates by 0.08 to 0.13. Methods that average over many
+copies average this out; those that read off single copies keep to float32 unless asked.
+"""
 
 
 def agreement(scores: Logits, reference: Logits) -> Agreement:
@@ -127,13 +131,14 @@ def forms(classifier: Classifier, probe: Tensor, count: int) -> Forms | None:
         probe: a few normalised pictures, `n c h w`, as the network is given them.
         count: how many pictures will be asked for.
     """
-    network = classifier.network
-    key = f"forms on {classifier.device} at {tuple(probe.shape[1:])}"
-    if key in classifier.found and can_have_twin(network):
-        return classifier.found[key]
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    if parameters < SMALL or classifier.dtype != torch.float32 or count < WORTHWHILE or not can_have_twin(network):
+    parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
+    if count < WORTHWHILE or parameters < SMALL or classifier.dtype != torch.float32:
         return None
+    if not can_have_twin(classifier.network):
+        return None
+    key = f"forms on {classifier.device} at {tuple(probe.shape[1:])}"
+    if key in classifier.found:
+        return classifier.found[key]
     with preserved_randomness(), torch.no_grad():
         bench = _Bench(classifier, probe)
         if bench.seconds[AS_IS] / len(probe) * count < _SECONDS:
@@ -145,7 +150,8 @@ def forms(classifier: Classifier, probe: Tensor, count: int) -> Forms | None:
 def _fastest(bench: "_Bench") -> Forms:
     exact, folded = AS_IS, bench.foldable()
     for candidate in (Form(folded=folded), Form(channels_last=True, folded=folded), Form(channels_last=True)):
-        if candidate not in bench.seconds and bench.time(candidate) < _FASTER * bench.seconds[exact]:
+        tried = candidate in bench.seconds or exact.channels_last
+        if not tried and bench.time(candidate) < _FASTER * bench.seconds[exact]:
             exact = candidate
     reduced = None
     for dtype in _reduced_types(bench.classifier.device):

@@ -19,7 +19,7 @@ from cnnaudit.results import Report
 
 LABELS = ("husky", "wolf", "snow", "grass", "forest")
 GRADIENT_METHODS = ("saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "deep_lift")
-QUICK = {"occlusion": {"window": 16}, "lime": {"samples": 16, "segments": 6}}
+QUICK = {"occlusion": {"window": 16}, "lime": {"samples": 16, "segments": 6}, "rise": {"samples": 24}}
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_network_that_cuts_its_graph_has_no_gradient(method: str) -> None:
         explain(clf, picture((16, 16)), method=method)
 
 
-@pytest.mark.parametrize("method", ["occlusion", "lime", "random", "edges"])
+@pytest.mark.parametrize("method", ["occlusion", "lime", "rise", "score_cam", "ablation_cam", "random", "edges"])
 def test_perturbation_needs_no_gradient(method: str) -> None:
     clf = Classifier(seeded(Detached), input_size=(16, 16))
     assert explain(clf, picture((16, 16)), method=method, options=QUICK.get(method)).heatmap.any()
@@ -238,7 +238,8 @@ def test_what_cannot_run_is_listed_and_the_rest_runs() -> None:
     clf = classifier("vit")
     report = explain_all(clf, [picture((32, 32))], options=QUICK)
     declined = {d.card.name: d.reason for d in report.images[0].declined}
-    assert set(declined) == {"grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "guided_backprop"}
+    cams = {"grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "ablation_cam", "score_cam"}
+    assert set(declined) == cams | {"guided_backprop"}
     assert "tokens" in declined["grad_cam"]
     assert {e.method for e in report.images[0].explanations} == set(METHODS) - set(declined)
 

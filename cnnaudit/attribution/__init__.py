@@ -7,6 +7,7 @@ the page's cards and the parametrised tests follow from the dict.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cnnaudit.attribution.ablation_cam import ablation_cam
 from cnnaudit.attribution.cam import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
 from cnnaudit.attribution.deep_lift import deep_lift
 from cnnaudit.attribution.gradients import input_x_gradient, saliency, smoothgrad
@@ -15,6 +16,8 @@ from cnnaudit.attribution.integrated_gradients import integrated_gradients
 from cnnaudit.attribution.lime import lime
 from cnnaudit.attribution.occlusion import occlusion
 from cnnaudit.attribution.query import Query
+from cnnaudit.attribution.rise import rise
+from cnnaudit.attribution.score_cam import score_cam
 from cnnaudit.attribution.yardsticks import edges, random
 from cnnaudit.results import Attribution, MethodCard
 
@@ -88,6 +91,26 @@ METHODS: dict[str, Method] = {
         paper="Jiang et al. 2021, IEEE TIP 30",
         shares_gradient=True,
     ),
+    "ablation_cam": Method(
+        ablation_cam,
+        title="Ablation-CAM",
+        unit="score × activation",
+        signed=False,
+        says="Where those of the layer's maps are active without which the score falls: measured, not a slope.",
+        cannot_say="It is as coarse as the layer's map, silences one map at a time, so that what two maps both "
+        "carry goes unnoticed, and shows nothing that speaks against the target.",
+        paper="Desai and Ramaswamy 2020, WACV",
+    ),
+    "score_cam": Method(
+        score_cam,
+        title="Score-CAM",
+        unit="activation",
+        signed=False,
+        says="Where those of the layer's maps are active that alone show enough of the picture for a high score.",
+        cannot_say="It is as coarse as the layer's map, and a softmax of the scores often leaves a few maps to "
+        "stand for all; it shows nothing that speaks against the target.",
+        paper="Wang et al. 2020, arXiv:1910.01279",
+    ),
     "occlusion": Method(
         occlusion,
         title="Occlusion",
@@ -106,6 +129,16 @@ METHODS: dict[str, Method] = {
         says="How much each segment adds to the score, on average over many half-hidden copies of the picture.",
         cannot_say="It depends on the segments and on what hides them, and a linear model may not fit.",
         paper="Ribeiro et al. 2016, arXiv:1602.04938",
+    ),
+    "rise": Method(
+        rise,
+        title="RISE",
+        unit="score gained when shown",
+        signed=True,
+        says="How much higher the score is on average, over random smooth masks, when a pixel is shown.",
+        cannot_say="It is blurred by the masks' own size, noisy unless they are many, and the half-hidden pictures "
+        "are ones that the network has never seen.",
+        paper="Petsiuk et al. 2018, arXiv:1806.07421",
     ),
     "integrated_gradients": Method(
         integrated_gradients,

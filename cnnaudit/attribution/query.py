@@ -1,6 +1,7 @@
 """One question to one network about one picture, and the passes that several methods share."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +32,7 @@ class LayerMaps:
 class Query:
     """What a method is given: the network, the picture, the score to explain.
 
-    A method calls `score`, `gradient`, `input_gradient` or `layer_maps`, inside
+    A method calls `score`, `gradient`, `input_gradient`, `layer_maps` or `activations`, inside
     `hooks.borrowed(query.classifier.network)`, which `explain` enters for it.
 
     Attributes:
@@ -52,6 +53,7 @@ class Query:
     forward_passes: int = 0
     _input_gradient: Tensor | None = field(default=None, init=False)
     _layer_maps: LayerMaps | None = field(default=None, init=False)
+    _activations: tuple[str, Tensor] | None = field(default=None, init=False)
 
     def score(self, pixels: Pixels) -> Tensor:
         """The target score of each picture, `n`, differentiable.
@@ -102,6 +104,22 @@ class Query:
             self._layer_maps = self._layer_pass(self.pixels.detach(), cut=True)[0]
         return self._layer_maps
 
+    def activations(self) -> tuple[str, Tensor]:
+        """The layer's name and its maps `k u v`, float32, for methods that need no gradient; found once for all.
+
+        Raises:
+            NotApplicableError: the network has no convolutional maps.
+            LayerError: the named layer does not exist, or returns no spatial map.
+        """
+        if self._layer_maps is not None:
+            return self._layer_maps.name, self._layer_maps.activations
+        if self._activations is None:
+            with torch.no_grad():
+                name, maps, _ = self._at_layer(self.pixels, torch.clone, self.classifier.logits)
+            self.forward_passes += len(self.pixels)
+            self._activations = name, maps[0].float()
+        return self._activations
+
     def generator(self, method: str) -> torch.Generator:
         """A CPU generator that depends on the seed, the picture and the method, and on nothing else."""
         digest = hashlib.sha256(f"{self.seed}/{self.image_id}/{method}".encode()).digest()
@@ -115,6 +133,19 @@ class Query:
             self._layer_maps, self._input_gradient = self._layer_pass(pixels, cut=False)
 
     def _layer_pass(self, pixels: Pixels, *, cut: bool) -> tuple[LayerMaps, Tensor | None]:
+        def taken(output: Tensor) -> Tensor:
+            return output.detach().requires_grad_() if cut else output
+
+        name, kept, scores = self._at_layer(pixels, taken, self.score)
+        wanted = [kept] if cut else [kept, pixels]
+        gradients = gradients_of(scores.sum(), wanted)
+        maps = LayerMaps(name, kept.detach()[0].float(), gradients[0][0].float())
+        return maps, None if cut else gradients[1]
+
+    def _at_layer(
+        self, pixels: Pixels, taken: Callable[[Tensor], Tensor], ask: Callable[[Pixels], Tensor]
+    ) -> tuple[str, Tensor, Tensor]:
+        """The layer's name, its output as it was taken on the way, and the answer."""
         name = self.layer or find_layer(self.classifier, self.pixels)
         module = find_module(self.classifier, name)
         kept: list[Tensor] = []
@@ -122,17 +153,14 @@ class Query:
         def seen(_: str, output: Any) -> Tensor:
             if not is_spatial(output, pixels):
                 raise LayerError(_not_a_map(name, output))
-            kept.append(output.detach().requires_grad_() if cut else output)
+            kept.append(taken(output))
             return kept[-1].clone()  # an in-place operation behind the layer must not write into the map
 
         with hooks.watched({name: module}, seen):
-            score = self.score(pixels).sum()
+            answer = ask(pixels)
         if not kept:
             raise LayerError(f"layer {name!r} takes no part in this network's forward pass; name another.")
-        wanted = [kept[-1]] if cut else [kept[-1], pixels]
-        gradients = gradients_of(score, wanted)
-        maps = LayerMaps(name, kept[-1].detach()[0].float(), gradients[0][0].float())
-        return maps, None if cut else gradients[1]
+        return name, kept[-1], answer
 
 
 def to_heatmap(values: Tensor) -> Heatmap:

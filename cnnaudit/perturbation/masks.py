@@ -1,6 +1,6 @@
 """Which parts of a picture each of its copies keeps: by segment, by window, or by a coarse grid made smooth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -108,6 +108,11 @@ class Grid:
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    def part(self, start: int, stop: int) -> "Grid":
+        """The masks from `start` up to `stop`."""
+        shifts = None if self.shifts is None else self.shifts[start:stop]
+        return replace(self, cells=self.cells[start:stop], shifts=shifts)
 
     def paint(self, start: int, stop: int, out: Tensor) -> None:
         cells = self.cells[start:stop].to(out.device, torch.float32)

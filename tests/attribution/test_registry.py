@@ -16,13 +16,15 @@ from cnnaudit.attribution import METHODS
 from cnnaudit.errors import NotApplicableError
 from cnnaudit.options import defaults
 
-LAYER_METHODS = ("grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam")
-SEEDED = ("lime", "smoothgrad", "random")
+LAYER_METHODS = ("grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "ablation_cam", "score_cam")
+SEEDED = ("lime", "rise", "smoothgrad", "random")
 QUICK = {
     "smoothgrad": {"samples": 3},
     "integrated_gradients": {"steps": 2, "max_steps": 3, "baselines": ("black", "blur")},
     "occlusion": {"window": 16},
     "lime": {"samples": 12, "segments": 6},
+    "rise": {"samples": 24},
+    "score_cam": {"channels": 24},
 }
 PAIRS = [(method, architecture) for method in METHODS for architecture in ARCHITECTURES]
 
