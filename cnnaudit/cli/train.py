@@ -27,6 +27,7 @@ _LOOP = (
     click.option("--patience", type=click.IntRange(1), metavar="N", help="End after N epochs without a better one."),
     click.option("--time-limit", type=float, metavar="SECONDS", help="End after so long, and keep the best."),
     click.option("--deterministic", is_flag=True, help="Repeat to the bit on an accelerator too; may be slower."),
+    click.option("--half", is_flag=True, help="Keep the weights in float16: half the file."),
     click.option("--resume", is_flag=True, help="Go on where the same training was stopped."),
 )  # fmt: skip
 _NETWORK = (
@@ -91,9 +92,9 @@ def train(
                 arch, input_size=size_of(input_size), augmentation=_names(augment), learning_rate=lr, out=out,
                 progress=progress, **options,
             )  # fmt: skip
-        page = result.report.save(result.path.with_suffix(".html"))
+        page = result.report().save(result.path.with_suffix(".html"))
         if as_json:
-            click.echo(result.report.json(), nl=False)
+            click.echo(result.report().json(), nl=False)
             return
         if not quiet:
             _print(result, verbose)

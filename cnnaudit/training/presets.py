@@ -22,6 +22,7 @@ class Preset:
     pretrained: bool = False
     freeze: str = "none"
     deterministic: bool = False
+    half: bool = False
     seed: int = 0
 
 
@@ -29,7 +30,7 @@ _OURS = {
     "logistic": Preset(epochs=15, learning_rate=2e-3, weight_decay=0.0),
     "mlp": Preset(epochs=12, batch_size=128, learning_rate=2e-3),
     "mnist1d-fc": Preset(epochs=60, learning_rate=3e-3),
-    "mnist1d-cnn": Preset(epochs=100, learning_rate=1e-2),
+    "mnist1d-cnn": Preset(epochs=60, learning_rate=1e-2),
     "husky-wolf": Preset(),
     "vgg8": Preset(epochs=12, batch_size=256, optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, warm_up=0.2),
 }

@@ -35,6 +35,7 @@ class Recipe:
         augmentation: names of `cnnaudit.data.augmentation.AUGMENTATIONS`; `()` for none, None for what suits the data.
         patience: epochs without a better validation after which the training ends; None: never.
         unfreeze_after: epochs in which the backbone stays as it is; None: all of them.
+        half: the weights are kept in float16, which halves the file; tests measure them as they are kept.
         input_size: pictures are resized to this; None: as they are, or as pretrained weights want them.
         correlation, samples, test_samples: of the husky-wolf scenes; None with other data.
     """
@@ -60,6 +61,7 @@ class Recipe:
     unfreeze_after: int | None
     input_size: tuple[int, int] | None
     deterministic: bool
+    half: bool
     seed: int
     name: str
     correlation: float | None

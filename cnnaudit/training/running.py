@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cnnaudit import checkpoints, inspection, loading
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.datasets import Drawn
 from cnnaudit.errors import OptionError, TrainingError
 from cnnaudit.provenance import run_facts
-from cnnaudit.results import Epoch, Fact, Report, TestFacts, TrainingFacts
+from cnnaudit.results import Epoch, Fact, Report, RunFacts, TestFacts, TrainingFacts
 from cnnaudit.training import logs, precision, snapshots
 from cnnaudit.training.batches import feed
 from cnnaudit.training.evaluation import answers, examined
@@ -40,7 +41,8 @@ class TrainingResult:
         tests: what each of the dataset's tests found.
         path: of the checkpoint; its log lies beside it.
         notes: what the reader must know.
-        report: the page and its JSON twin, as data: `result.report.save(path)`.
+        run: how it was run.
+        facts: all that the report shows.
     """
 
     classifier: Classifier
@@ -50,12 +52,17 @@ class TrainingResult:
     tests: tuple[TestFacts, ...]
     path: Path
     notes: tuple[str, ...]
-    report: Report
+    run: RunFacts
+    facts: TrainingFacts
 
     @property
     def test_accuracy(self) -> float:
         """Share of right answers on the dataset's test (the first one, where it has several)."""
         return self.tests[0].accuracy.value
+
+    def report(self) -> Report:
+        """The training report: a page and its JSON twin."""
+        return Report("train", self.run, self.classifier.facts(), training=self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,7 @@ def train(
     unfreeze_after: int | None = None,
     input_size: int | tuple[int, int] | None = None,
     deterministic: bool = False,
+    half: bool = False,
     resume: bool = False,
     correlation: float | None = None,
     samples: int | None = None,
@@ -154,6 +162,7 @@ def train(
         freeze: "backbone" trains the last layer only, in the first `unfreeze_after` epochs or in all.
         input_size: height and width that pictures are resized to, or one number for both.
         deterministic: use only operations that repeat to the bit on an accelerator; they may be slower.
+        half: keep the weights in float16, which halves the file; they are tested as they are kept.
         resume: go on from where an earlier training of the same recipe was stopped. On the CPU the result
             has the bits of an uninterrupted one.
         correlation: of background and class in the husky-wolf scenes, from 0 to 1.
@@ -177,8 +186,8 @@ def train(
             "warm_up": warm_up, "label_smoothing": label_smoothing, "dropout": dropout, "pool": pool,
             "augmentation": None if augmentation is None else tuple(augmentation), "precision": precision,
             "patience": patience, "pretrained": pretrained, "freeze": freeze, "unfreeze_after": unfreeze_after,
-            "input_size": size, "deterministic": deterministic, "correlation": correlation, "samples": samples,
-            "test_samples": test_samples,
+            "input_size": size, "deterministic": deterministic, "half": half, "correlation": correlation,
+            "samples": samples, "test_samples": test_samples,
         },
     )  # fmt: skip
     if time_limit is not None and not time_limit > 0:
@@ -269,7 +278,7 @@ class _Training:
         """Train, test, write, and say what came of it."""
         began = time.perf_counter()
         ended = self.loop.run(end, self._keep)
-        self.network.load_state_dict(self.loop.best)
+        self.network.load_state_dict(self._kept())
         tests = self._tests()
         self._write(ended.words, tests)
         if ended.finished:
@@ -285,7 +294,8 @@ class _Training:
             tests=tests,
             path=self.paths.checkpoint,
             notes=tuple(self.notes),
-            report=Report("train", run, classifier.facts(), training=self._facts(classifier, ended.words, tests)),
+            run=run,
+            facts=self._facts(classifier, ended.words, tests),
         )
 
     def _keep(self, whole: bool) -> None:
@@ -306,8 +316,14 @@ class _Training:
 
     def _write(self, ended: str, tests: tuple[TestFacts, ...]) -> None:
         card = self.prepared.card(self.recipe, self._record(ended, tests))
-        self._guarded(lambda: checkpoints.write(self.paths.checkpoint, self.loop.best, card))
+        self._guarded(lambda: checkpoints.write(self.paths.checkpoint, self._kept(), card))
         self._write_log(ended, tests)
+
+    def _kept(self) -> dict[str, Tensor]:
+        """The best weights as the checkpoint has them."""
+        if not self.recipe.half:
+            return self.loop.best
+        return {key: value.half() if value.is_floating_point() else value for key, value in self.loop.best.items()}
 
     def _write_log(self, ended: str, tests: tuple[TestFacts, ...]) -> None:
         history = self.loop.history

@@ -43,7 +43,7 @@ def test_every_option_arrives(asked):
     arguments = (
         "vgg8 --data toy --data-root there --epochs 2 --batch-size 4 --optimizer sgd --lr 0.01 --momentum 0.8 "
         "--weight-decay 0.1 --schedule step --warm-up 0.2 --label-smoothing 0.1 --augment crop,flip "
-        "--precision float32 --patience 3 --time-limit 60 --deterministic --resume --pool blur --dropout 0.4 "
+        "--precision float32 --patience 3 --time-limit 60 --deterministic --half --resume --pool blur --dropout 0.4 "
         "--input-size 32x48 --pretrained --freeze backbone --unfreeze-after 1 --correlation 0.5 --samples 10 "
         "--test-samples 20 --seed 3 --device cpu --out here --name mine"
     )
@@ -53,7 +53,7 @@ def test_every_option_arrives(asked):
             "arch": "vgg8", "data": "toy", "data_root": "there", "epochs": 2, "batch_size": 4, "optimizer": "sgd",
             "learning_rate": 0.01, "momentum": 0.8, "weight_decay": 0.1, "schedule": "step", "warm_up": 0.2,
             "label_smoothing": 0.1, "augmentation": ("crop", "flip"), "precision": "float32", "patience": 3,
-            "time_limit": 60.0, "deterministic": True, "resume": True, "pool": "blur", "dropout": 0.4,
+            "time_limit": 60.0, "deterministic": True, "half": True, "resume": True, "pool": "blur", "dropout": 0.4,
             "input_size": (32, 48), "pretrained": True, "freeze": "backbone", "unfreeze_after": 1,
             "correlation": 0.5, "samples": 10, "test_samples": 20, "seed": 3, "device": "cpu", "out": "here",
             "name": "mine",

@@ -57,8 +57,8 @@ def test_it_can_be_stopped_again_and_again(whole, tmp_path):
             training.train("cnn2", out=tmp_path, resume=True, progress=stop_at(epoch, 2), **CHOICES)
     resumed = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
     assert resumed.path.read_bytes() == whole.path.read_bytes()
-    assert resumed.report.training.filters.start.tolist() == whole.report.training.filters.start.tolist()
-    assert resumed.report.training.first_loss == whole.report.training.first_loss
+    assert resumed.facts.filters.start.tolist() == whole.facts.filters.start.tolist()
+    assert resumed.facts.first_loss == whole.facts.first_loss
 
 
 def test_the_augmentation_that_was_found_the_first_time_counts(whole, tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_global_state(toy, tmp_p
     other = training.train("cnn2", out=tmp_path / "c", **(TOY | {"seed": 4}))
     assert first.path.read_bytes() == second.path.read_bytes()
     assert first.classifier.facts().sha256 != other.classifier.facts().sha256
-    assert first.report.html() == second.report.html()
+    assert first.report().html() == second.report().html()
 
 
 def test_the_loop_is_the_plain_loop(toy, tmp_path):
@@ -209,8 +209,7 @@ def test_the_log_is_the_history(toy, tmp_path):
 
 def test_the_report_has_what_was_measured(toy, tmp_path):
     result = training.train("cnn2", out=tmp_path, **TOY)
-    facts = result.report.training
-    assert facts is not None
+    facts = result.facts
     assert facts.pictures == {"train": 120, "validation": 40, "test": 60}
     assert facts.tests[0].accuracy.n == sum(sum(row) for row in facts.tests[0].confusion) == 60
     assert [share.n for share in facts.tests[0].classes] == [15] * 4
@@ -220,8 +219,8 @@ def test_the_report_has_what_was_measured(toy, tmp_path):
     assert facts.filters.start.shape == facts.filters.end.shape == (32, 1, 3, 3)
     assert not (facts.filters.start == facts.filters.end).all()
     assert abs(facts.first_loss - math.log(4)) < 0.5
-    assert "cnn2" in result.report.html()
-    assert json.loads(result.report.json())["kind"] == "train"
+    assert "cnn2" in result.report().html()
+    assert json.loads(result.report().json())["kind"] == "train"
 
 
 def test_mistakes_are_the_most_confident_wrong_answers(toy, tmp_path):
@@ -283,6 +282,15 @@ def test_a_checkpoint_of_each_kind_loads_as_it_is(toy, tmp_path, arch):
     again = loading.load(result.path, device="cpu")
     assert torch.equal(again.scores(pixels), result.classifier.scores(pixels))
     assert again.labels == toys.LABELS
+
+
+def test_half_precision_halves_the_file_and_is_what_was_tested(toy, tmp_path):
+    whole = training.train("mlp", out=tmp_path / "a", **TOY)
+    half = training.train("mlp", out=tmp_path / "b", half=True, **TOY)
+    assert half.path.stat().st_size < 0.6 * whole.path.stat().st_size
+    pixels, truth = toys.split(60, 2).images.float() / 255, torch.arange(60) % 4
+    again = loading.load(half.path, device="cpu")
+    assert float((again.scores(pixels).argmax(1) == truth).double().mean()) == half.test_accuracy
 
 
 def test_blur_pooling_travels_in_the_checkpoint(toy, tmp_path):

@@ -1,9 +1,8 @@
 """Small data that a network learns in a second: four classes of noisy 8x8 pictures."""
 
-from dataclasses import replace
-
 import torch
 
+from cnnaudit.data.resizing import adapted
 from cnnaudit.data.splits import Dataset, Files, Request, Source, Split
 
 LABELS = ("one", "two", "three", "four")
@@ -31,22 +30,11 @@ def dataset(train: int = 120, *, streamed: bool = False, augmentation: tuple[str
     )  # fmt: skip
 
 
-def _coloured(made: Dataset) -> Dataset:
-    def repeated(part: Split | Files) -> Split:
-        assert isinstance(part, Split)
-        return Split(part.images.expand(-1, 3, -1, -1), part.labels)
-
-    return replace(
-        made, train=repeated(made.train), validation=repeated(made.validation),
-        tests={name: repeated(part) for name, part in made.tests.items()}, mean=made.mean * 3, std=made.std * 3,
-    )  # fmt: skip
-
-
 def source(made: Dataset) -> Source:
     """The same as an entry of `DATASETS`."""
 
-    def load(request: Request) -> Dataset:
-        return made if request.channels in (None, 1) else _coloured(made)
+    def load(request: Request) -> Dataset:  # a network of torchvision asks for three channels
+        return adapted(made, request)
 
     return Source(
         load=load, here=lambda _root: True, summary="toys", classes=4, size=(8, 8), channels=1,
