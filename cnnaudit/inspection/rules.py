@@ -24,11 +24,11 @@ def follow(operation: Operation) -> Fields:
     """
     if operation.name in _CONSTANT:
         return None
+    if operation.pointwise:
+        return _pointwise(operation)
     if rule := _RULES.get(operation.name):
         _not_led(operation)
         return rule(operation)
-    if operation.pointwise:
-        return _pointwise(operation)
     raise LayerError(f"{operation.name!r} mixes or moves positions in a way that is not followed")
 
 
@@ -56,8 +56,8 @@ def _same(operation: Operation) -> Field:
 
 
 def _convolution(operation: Operation) -> Field:
-    field, weight, groups = operation.source("input"), operation["weight"], operation["groups"]
-    kernel, stride, padding, dilation = weight.shape[2:], *map(operation.__getitem__, ("stride", "padding", "dilation"))
+    field, kernel, groups = operation.source("input"), operation["weight"].shape[2:], operation["groups"]
+    stride, padding, dilation = (_each(operation[name], len(kernel)) for name in ("stride", "padding", "dilation"))
     if groups > 1 and field.moves(1):
         raise LayerError("a grouped convolution has different parts of the picture in each channel")
     if operation["transposed"]:
@@ -191,6 +191,13 @@ def _expanded(operation: Operation) -> Field:
     return operation.source().expanded(operation.shape)
 
 
+def _channels_shuffled(operation: Operation) -> Field:
+    field, groups = operation.source(), operation["groups"]
+    n, channels, *rest = operation.shape
+    apart = field.viewed((n, groups, channels // groups, *rest))
+    return apart.permuted((0, 2, 1, *range(3, 3 + len(rest)))).viewed(operation.shape)
+
+
 def _repeated(operation: Operation) -> Field:
     field = operation.source()
     field = field.expanded((1,) * (len(operation.shape) - len(field.dimensions)) + field.shape)
@@ -208,6 +215,15 @@ def _resized_still(operation: Operation, field: Field, places: Sequence[int]) ->
     if any(field.moves(place) or field.varies(place) for place in places):
         raise LayerError(f"{operation.name!r} moves positions of the picture")
     return reduce(lambda other, place: other.resized(place, operation.shape[place]), places, field)
+
+
+def _indexed(operation: Operation) -> Field:
+    """`x[:, [2, 0]]`: places along one dimension, by number."""
+    field, indices = operation.source(), operation["indices"]
+    places = [place for place, index in enumerate(indices) if index is not None]
+    if len(places) != 1 or indices[places[0]].ndim != 1 or operation.of(indices[places[0]]) is not None:
+        raise LayerError("'index' mixes or moves positions in a way that is not followed")
+    return _resized_still(operation, field, places)
 
 
 def _sliced(operation: Operation) -> Field:
@@ -268,7 +284,7 @@ _CONSTANT = {
 """Operations whose results have a tensor's shape and none of its values."""
 
 _NAMES: tuple[tuple[Callable[[Operation], Fields], str], ...] = (
-    (_convolution, "convolution"),
+    (_convolution, "convolution _convolution"),
     (_pool, "max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d"),
     (_pool, "max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices"),
     (_adaptive_pool, "adaptive_avg_pool1d _adaptive_avg_pool2d _adaptive_avg_pool3d"),
@@ -285,13 +301,16 @@ _NAMES: tuple[tuple[Callable[[Operation], Fields], str], ...] = (
     (_product("batch1", "batch2", "self"), "baddbmm"),
     (_viewed, "view _unsafe_view reshape _reshape_alias squeeze unsqueeze"),
     (_restrided, "as_strided"),
-    (_same, "alias detach lift_fresh hardswish"),
+    (_same, "alias detach lift_fresh _to_copy"),
+    (_pointwise, "hardswish _prelu_kernel log_sigmoid_forward rrelu_with_noise"),
     (_copied, "copy"),
     (_permuted, "permute"),
     (_transposed, "transpose t"),
     (_expanded, "expand"),
     (_repeated, "repeat"),
-    (_shuffled, "roll flip index_select"),
+    (_shuffled, "roll flip index_select glu"),
+    (_channels_shuffled, "channel_shuffle"),
+    (_indexed, "index"),
     (_sliced, "slice"),
     (_selected, "select"),
     (_unbound, "unbind"),

@@ -57,21 +57,23 @@ def trace(classifier: Classifier, pixels: Pixels | None = None) -> list[Call]:
     """
     picture = _picture(classifier, pixels)
     modules = _observable(classifier.network)
-    sights = _Sights(picture, opaque=any(isinstance(m, torch.jit.ScriptModule) for m in modules.values()))
+    sights = _Sights(picture, classifier.network)
     calls: list[Call] = []
 
     def seen(name: str, output: Any) -> None:
-        calls.append(_call(name, modules[name], output, calls[-1:], sights))
+        calls.append(_call(name, modules.get(name, classifier.network), output, calls[-1:], sights))
 
     with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad(), _following(sights):
         try:
-            classifier.logits(picture)
+            logits = classifier.logits(picture)
         except CnnAuditError:
             raise
         except Exception as error:  # whatever a user's forward raises
             raise ModelError(
                 f"{classifier.name} fails on a picture of shape {tuple(picture.shape)}: {error}"
             ) from error
+        if not calls:  # a scripted network takes no hooks
+            seen("", logits)
     return calls
 
 
@@ -90,7 +92,7 @@ def _observable(network: nn.Module) -> dict[str, nn.Module]:
     return {
         name: module
         for name, module in network.named_modules()
-        if not name or (not isinstance(module, torch.jit.ScriptModule) and "parametrizations" not in name.split("."))
+        if not isinstance(module, torch.jit.ScriptModule) and "parametrizations" not in name.split(".")
     }
 
 
@@ -125,10 +127,13 @@ def _following(sights: "_Sights") -> Iterator[None]:
 class _Sights(TorchDispatchMode):
     """Remembers what each tensor sees, by the tensor's identity, as operations make them."""
 
-    def __init__(self, pixels: Pixels, *, opaque: bool) -> None:
+    def __init__(self, pixels: Pixels, network: nn.Module) -> None:
         super().__init__()
-        self._opaque = opaque
+        self._scripted = any(isinstance(m, torch.jit.ScriptModule) for m in network.modules())
+        self._left = False
         self._sights: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        for tensor in (*network.parameters(), *network.buffers()):
+            self._sights[tensor] = None
         self._sights[pixels] = Field.of_pixels(pixels.shape)
         self._written: set[int] = set()
         self.used: set[nn.Parameter] = set()
@@ -139,11 +144,13 @@ class _Sights(TorchDispatchMode):
             return self._sights[tensor]
         if self._written and _storage(tensor) in self._written:
             return "it is written to piece by piece"
-        return "values come back from outside torch" if self._opaque else None
+        if self._left:
+            return "values come back from outside torch"
+        return "scripted code may have fused what made it" if self._scripted else None
 
     def leave(self, way: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Let values out of torch: those that come in from now on may have been made from them."""
-        self._opaque = self._opaque or self.of(tensor) is not None
+        self._left = self._left or self.of(tensor) is not None
         return way(tensor, *args, **kwargs)
 
     def __torch_dispatch__(
@@ -162,12 +169,15 @@ class _Sights(TorchDispatchMode):
     def _follow(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], returned: Sequence[Tensor]
     ) -> Sequence[Sight]:
-        if all(self.of(tensor) is None for tensor in tensors([*args, *kwargs.values()])):
+        numbers = func is torch.ops.aten.lift_fresh.default and not self._left  # `torch.tensor(…)`
+        if numbers or all(self.of(tensor) is None for tensor in tensors([*args, *kwargs.values()])):
             return [None] * len(returned)
         try:
             fields = follow(Operation.called(func, args, kwargs, returned, self._field))
         except LayerError as error:
             return [str(error)] * len(returned)
+        except (TypeError, ValueError, LookupError):  # better none than a wrong one, and no reason to stop the network
+            return [f"{str(func)!r} is called in a form that is not followed"] * len(returned)
         return fields if isinstance(fields, list) else [fields] * len(returned)
 
     def _field(self, tensor: Tensor) -> Field | None:

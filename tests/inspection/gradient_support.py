@@ -19,16 +19,15 @@ def one_signed(network: nn.Module) -> nn.Module:
     twin = copy.deepcopy(network).eval()
     for parent in list(twin.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, nn.MaxPool1d | nn.MaxPool2d):
-                assert child.dilation in (1, (1, 1))
-                kind = nn.AvgPool1d if isinstance(child, nn.MaxPool1d) else nn.AvgPool2d
-                setattr(parent, name, kind(child.kernel_size, child.stride, child.padding, child.ceil_mode))
+            if isinstance(child, nn.MaxPool2d):
+                assert child.dilation == 1
+                setattr(parent, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode))
     for module in twin.modules():
-        weight = getattr(module, "weight", None)
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(weight, Tensor) and weight.ndim > 1:
             nn.init.uniform_(weight, 0.5 / weight[0].numel(), 1.5 / weight[0].numel())
-        if isinstance(getattr(module, "bias", None), Tensor):
-            nn.init.zeros_(module.bias)
+        if isinstance(bias, Tensor):
+            nn.init.zeros_(bias)
     return twin.requires_grad_(False)
 
 
@@ -54,7 +53,7 @@ def support(output: Tensor, position: tuple[int, ...], x: Tensor) -> tuple[Span,
     return (int(rows[0]), int(rows[-1])), (int(columns[0]), int(columns[-1]))
 
 
-def spans(field: ReceptiveField, position: tuple[int, int]) -> tuple[Span, Span]:
+def spans(field: ReceptiveField, position: tuple[int, ...]) -> tuple[Span, Span]:
     """First and last row and column that a receptive field gives one position."""
 
     def one(axis: int) -> Span:

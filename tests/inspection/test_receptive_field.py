@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import gradient_support as by_gradient
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -33,8 +35,8 @@ class Probed(nn.Module):
         return maps.flatten(1).mean(1, keepdim=True)
 
 
-def conv(channels: int, out: int, kernel: int | tuple[int, int], **options: int | str) -> nn.Conv2d:
-    return nn.Conv2d(channels, out, kernel, **options)  # type: ignore[arg-type]
+def conv(channels: int, out: int, kernel: int | tuple[int, int], **options: Any) -> nn.Conv2d:
+    return nn.Conv2d(channels, out, kernel, **options)
 
 
 def _shuffled(x: Tensor) -> Tensor:
@@ -52,13 +54,13 @@ def _blurred(x: Tensor) -> Tensor:
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=x.shape[1])
 
 
-def _in_place(m: nn.Module, x: Tensor) -> Tensor:
+def _in_place(m: Any, x: Tensor) -> Tensor:
     y = m.a(x).mul_(2)
     y += m.b(x)
     return y.view(-1, 2, *PICTURE).mul_(0.5)
 
 
-def _by_value(m: nn.Module, x: Tensor) -> Tensor:
+def _by_value(m: Any, x: Tensor) -> Tensor:
     return m.a(x) if float(x.detach().mean()) > 1e9 else m.b(x)
 
 
@@ -124,19 +126,18 @@ MAPS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def check(network: nn.Module, layer: str, shape: tuple[int, ...]) -> None:
+def check(network: nn.Module, layer: str, picture: tuple[int, int]) -> None:
     """At places within the picture the gradient's support is the field, at its corners a part of it."""
-    field = receptive_field(Classifier(network, input_size=shape[2:], channels=shape[1]), layer)
+    field = receptive_field(Classifier(network, input_size=picture), layer)
     generator = torch.Generator().manual_seed(0)
-    x = torch.rand(shape, generator=generator, dtype=torch.float64).mul(0.1).requires_grad_()
+    x = torch.rand((1, 3, *picture), generator=generator, dtype=torch.float64).mul(0.1).requires_grad_()
     output = by_gradient.outputs(by_gradient.one_signed(network).double(), [layer], x)[layer]
-    picture = (0, shape[2] - 1), (0, shape[3] - 1)
-    inside = 0
+    whole, inside = ((0, picture[0] - 1), (0, picture[1] - 1)), 0
     for share in (0, 0.3, 0.5, 0.6, 1):
         place = tuple(round(share * (size - 1)) for size in output.shape[2:])
         seen, told = by_gradient.support(output, place, x), by_gradient.spans(field, (0, *place)[-2:])
-        inside += by_gradient.within(told, picture)
-        assert seen == told if by_gradient.within(told, picture) else by_gradient.within(seen, told), place
+        inside += by_gradient.within(told, whole)
+        assert seen == told if by_gradient.within(told, whole) else by_gradient.within(seen, told), place
     assert inside
 
 
@@ -144,7 +145,7 @@ def check(network: nn.Module, layer: str, shape: tuple[int, ...]) -> None:
 def test_maps_see_what_their_gradient_reaches(name: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        check(MAPS[name](), "probe", (1, 3, *PICTURE))
+        check(MAPS[name](), "probe", PICTURE)
 
 
 def random_stack(seed: int) -> nn.Module:
@@ -184,7 +185,38 @@ class Branches(nn.Module):
 def test_random_geometries_see_what_their_gradient_reaches(seed: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        check(random_stack(seed), "probe", (1, 3, 90, 80))
+        check(random_stack(seed), "probe", (90, 80))
+
+
+SEE_THROUGH: dict[str, Callable[[], nn.Module]] = {
+    "prelu": lambda: nn.PReLU(4),
+    "log sigmoid": nn.LogSigmoid,
+    "rrelu": nn.RReLU,
+    "glu": lambda: nn.GLU(1),
+    "hardswish": lambda: nn.Hardswish(inplace=True),
+    "softmax of channels": lambda: nn.Softmax(1),
+    "dropout": nn.Dropout2d,
+    "batch norm": lambda: nn.BatchNorm2d(4),
+    "instance norm with statistics": lambda: nn.InstanceNorm2d(4, track_running_stats=True),
+    "channel shuffle": lambda: nn.ChannelShuffle(2),
+    "reflection": lambda: nn.ReflectionPad2d(2),
+    "crop": lambda: nn.ZeroPad2d((-1, -2, -3, 0)),
+    "unflatten": lambda: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (2, 2, 34, 42)), nn.Flatten(1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SEE_THROUGH)
+def test_what_changes_values_or_places_alone_sees_no_more(name: str) -> None:
+    net = nn.Sequential(conv(3, 4, 3), SEE_THROUGH[name]())
+    field = receptive_field(Classifier(Probed(lambda m, x: m.net(x), net=net), input_size=PICTURE), "probe")
+    assert (field.size, field.jump) == ((3, 3), (1, 1))
+    assert field.offset == {"reflection": (-1, -1), "crop": (4, 2)}.get(name, (1, 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_dtypes_see_the_same(dtype: torch.dtype) -> None:
+    net = Probed(lambda m, x: m.a(x[:, [2, 0]]), a=conv(2, 2, 3)).to(dtype).to(memory_format=torch.channels_last)
+    assert receptive_field(Classifier(net, input_size=PICTURE), "probe").size == (3, 3)
 
 
 class Gate(nn.Module):
@@ -252,7 +284,7 @@ def _moved_by_numpy(x: Tensor) -> Tensor:
     return x + torch.from_numpy(x.detach().numpy()[:, :, ::-1].copy())
 
 
-def _dynamic(m: nn.Module, x: Tensor) -> Tensor:
+def _dynamic(m: Any, x: Tensor) -> Tensor:
     return F.conv2d(x[:1], x[:1, :, :3, :3].expand(2, -1, -1, -1)).expand(len(x), -1, -1, -1)
 
 
@@ -324,6 +356,17 @@ def test_scripted_parts_are_followed() -> None:
     assert receptive_field(clf, "probe").size == (4, 4)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_a_scripted_network_is_one_layer_that_sees_the_picture(how: str) -> None:
+    net = nn.Sequential(conv(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    with torch.random.fork_rng():
+        scripted: Any = torch.jit.script(net) if how == "script" else torch.jit.trace(net, torch.zeros(1, 3, *PICTURE))
+    (field,) = receptive_fields(Classifier(scripted, input_size=PICTURE)).values()
+    assert field is not None and field.size == PICTURE
+
+
 def test_one_pixel_behind_a_convolution_and_pooling_sees_sixteen() -> None:
     net = nn.Sequential(conv(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 13 * 13, 10))
     field = receptive_field(Classifier(net, input_size=28), "2")
@@ -383,12 +426,17 @@ PUBLISHED: dict[str, tuple[Callable[[], nn.Module], str, int]] = {
     "resnet_v1_50": (lambda: resnet_v1(3, 4, 6, 3), "17", 483),
     "resnet_v1_101": (lambda: resnet_v1(3, 4, 23, 3), "34", 1027),
     "resnet_v1_152": (lambda: resnet_v1(3, 8, 36, 3), "51", 1507),
+    "inception_v4": (lambda: timm.create_model("inception_v4"), "features", 2071),
+    "inception_resnet_v2": (lambda: timm.create_model("inception_resnet_v2"), "conv2d_7b", 3039),
     "inception_v3": (lambda: torchvision.models.inception_v3(init_weights=False), "Mixed_7c", 1311),
 }
 """Araujo, Norris and Sim, Distill 2019, the table of modern networks."""
+LARGE = ("inception_v4", "inception_resnet_v2")
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in PUBLISHED]
+)
 def test_sizes_are_those_published(name: str) -> None:
     build, layer, size = PUBLISHED[name]
     with torch.device("meta"):

@@ -15,7 +15,11 @@ NETWORKS = {
     "resnet18": torchvision.models.resnet18,
     "googlenet": lambda: torchvision.models.googlenet(init_weights=False),
     "mobilenet_v2": torchvision.models.mobilenet_v2,
+    "shufflenet_v2_x0_5": torchvision.models.shufflenet_v2_x0_5,
 }
+
+CONVOLUTIONS = {"vgg16": 13, "resnet18": 20, "googlenet": 57, "mobilenet_v2": 52, "shufflenet_v2_x0_5": 56}
+"""How many run when the network is evaluated."""
 
 
 def check(network: nn.Module, fields: dict[str, ReceptiveField | None], layers: list[str], axis: int) -> None:
@@ -23,6 +27,7 @@ def check(network: nn.Module, fields: dict[str, ReceptiveField | None], layers: 
     known = {name: field for name in layers if (field := fields[name]) is not None}
     assert len(known) == len(layers)
     long = max(field.size[axis] + 2 * int(field.jump[axis]) for field in known.values())
+    long = -(-long // 32) * 32  # as some networks want it
     x = torch.full((1, 3, long, 32) if axis == 0 else (1, 3, 32, long), 1e-3, requires_grad=True)
     outputs = by_gradient.outputs(by_gradient.one_signed(network), layers, x)
     for name, field in known.items():
@@ -48,7 +53,7 @@ def test_every_convolution_sees_what_its_gradient_reaches(name: str, axis: int) 
     network = NETWORKS[name]().eval()
     fields = receptive_fields(Classifier(network, input_size=64))
     convolutions = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and n in fields]
-    assert len(convolutions) == {"vgg16": 13, "resnet18": 20, "googlenet": 57, "mobilenet_v2": 52}[name]
+    assert len(convolutions) == CONVOLUTIONS[name]
     check(network, fields, convolutions, axis)
 
 
