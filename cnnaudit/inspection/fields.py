@@ -97,7 +97,15 @@ class Field:
         return field
 
     def grouped(self, place: int, groups: int, size: int) -> "Field":
-        """Every one of `size` new places sees what one of `groups` groups of the old ones sees."""
+        """Every one of `size` new places sees what one of `groups` groups of the old ones sees.
+
+        Raises:
+            LayerError: there are several groups, along which the field moves.
+        """
+        if groups == 1:
+            return self.spread(place).resized(place, size)
+        if self.moves(place):
+            raise LayerError("each group of channels sees another part of the picture")
         if not self.varies(place):
             return self.resized(place, size)
         axis = self._axis(place)
@@ -200,6 +208,8 @@ class Field:
         moving = self._pixels(_moving(dimensions), 1, low.ndim) > 0
         last = self._pixels((self.picture[0] - 1, self.picture[1] - 1), 1, low.ndim)
         low, high = np.where(moving, low, np.maximum(low, 0)), np.where(moving, high, np.minimum(high, last))
+        empty = low > high  # padding alone
+        low, high = np.where(empty, _NOWHERE, low), np.where(empty, -_NOWHERE, high)
         return Field(tuple(dimensions), low, high, self.picture)
 
     def _replaced(self, place: int, dimension: Dimension) -> list[Dimension]:

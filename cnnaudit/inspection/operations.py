@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -80,3 +81,19 @@ def tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     return [tensor for item in value for tensor in tensors(item)] if isinstance(value, tuple | list) else []
+
+
+def joined(fields: Sequence[Field | None], shape: Sequence[int]) -> Field:
+    """Of elements that are made from those with their own index in several tensors, broadcast to `shape`.
+
+    Raises:
+        LayerError: the positions of the tensors lie on different grids.
+    """
+    return reduce(Field.joined, [field.expanded(shape) for field in fields if field is not None])
+
+
+def named_places(operation: Operation, field: Field) -> list[int]:
+    """The dimensions that the operation names; all where it names none."""
+    dim = operation.first("dim", "dims")
+    places = [dim] if isinstance(dim, int) else dim or range(len(field.dimensions))
+    return [place % len(field.dimensions) for place in places]
