@@ -34,7 +34,7 @@ def members(
                     yield parts, None
                 elif parts and member.isreg() and wanted(parts):
                     content = tar.extractfile(member)
-                    yield parts, content.read(_BIGGEST) if content else b""
+                    yield parts, content.read(min(member.size, _BIGGEST)) if content else b""
                     if drawn:
                         drawn(stream.tell(), size)
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
