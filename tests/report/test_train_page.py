@@ -84,6 +84,7 @@ def test_the_claim_is_the_accuracy_with_its_interval() -> None:
     assert f"{100 * test.accuracy.value:.1f}\u202f%</span> of 10\u202f000 test pictures right" in html
     assert f"{100 * test.accuracy.low:.1f} to {100 * test.accuracy.high:.1f}\u202f%" in html
     assert "Training ended <bdi>after all 10 epochs</bdi>" in html
+    assert "<title>conv10-20 on mnist: 99.3\u202f% right · cnnaudit</title>" in html
 
 
 def test_each_test_has_its_claim_and_its_section() -> None:

@@ -23,7 +23,7 @@ RECIPE = {
     "warm_up": 0.1,
     "label_smoothing": 0.0,
     "dropout": None,
-    "augmentation": ("crop", "flip"),
+    "augmentation": (),
     "batch_size": 64,
     "epochs": 10,
     "patience": None,
@@ -35,9 +35,9 @@ RECIPE = {
 def report(training: TrainingFacts, *, arch: str, channels: int = 1, size: tuple[int, int] = (28, 28)) -> Report:
     model = replace(
         MODEL,
-        name=arch,
+        name=f"{arch}.safetensors",
         architecture=arch,
-        source=f"trained on {training.dataset}",
+        source=f"the checkpoint {arch}.safetensors",
         input_size=size,
         mean=(0.1307,) * channels,
         std=(0.3081,) * channels,

@@ -12,6 +12,22 @@ from cnnaudit.results import Epoch, TrainingFacts
 Column = Literal["loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"]
 """A field of `Epoch`."""
 
+_ROLES: dict[Column, str] = {
+    "loss": "training",
+    "accuracy": "training",
+    "validation_loss": "validation",
+    "validation_accuracy": "validation",
+    "learning_rate": "rate",
+}
+
+_WRITERS: dict[Column, Callable[[float], str]] = {
+    "loss": numbers.number,
+    "accuracy": numbers.share,
+    "validation_loss": numbers.number,
+    "validation_accuracy": numbers.share,
+    "learning_rate": numbers.number,
+}
+
 _MOST_DOTS = 40  # with more epochs the dots would merge into a rope
 _LABEL_HEIGHT = 7.5  # of a line of text, in per cent of the plot's height
 
@@ -94,7 +110,7 @@ def rows(training: TrainingFacts) -> tuple[Row, ...]:
 
 
 def _loss(training: TrainingFacts) -> Chart:
-    guess = math.log(max(2, len(training.labels)))
+    guess = math.log(max(1, len(training.labels)))
     values = [value for epoch in training.epochs for value in (epoch.loss, epoch.validation_loss)]
     up = charts.losses([*values, training.first_loss, guess])
     rule = Rule(up.fall(guess), f"knows nothing: ln {len(training.labels)} = {numbers.number(guess)}")
@@ -104,7 +120,8 @@ def _loss(training: TrainingFacts) -> Chart:
 
 def _accuracy(training: TrainingFacts) -> Chart:
     up = charts.shares([value for epoch in training.epochs for value in (epoch.accuracy, epoch.validation_accuracy)])
-    return _chart(training, "Accuracy", "share of right answers", up, ("accuracy", "validation_accuracy"))
+    columns = ("accuracy", "validation_accuracy")
+    return _chart(training, "Accuracy", "share of right answers", up, columns, write=charts.per_cent)
 
 
 def _learning_rate(training: TrainingFacts) -> Chart:
@@ -119,6 +136,7 @@ def _chart(
     up: Axis,
     columns: Sequence[Column],
     *,
+    write: charts.Writer = charts.power,
     rule: Rule | None = None,
     start: float | None = None,
 ) -> Chart:
@@ -129,7 +147,7 @@ def _chart(
         title=title,
         remark=remark,
         across=across.ticks(lambda value: numbers.count(int(value))),
-        up=up.ticks(charts.per_cent if title == "Accuracy" else charts.power),
+        up=up.ticks(write),
         lines=_lines(training, across, up, columns),
         rule=rule,
         start=None if start is None else up.fall(start),
@@ -157,23 +175,6 @@ def _lines(training: TrainingFacts, across: Axis, up: Axis, columns: Sequence[Co
         )
         for column, points, label in zip(columns, runs, labels, strict=True)
     )
-
-
-_ROLES: dict[Column, str] = {
-    "loss": "training",
-    "accuracy": "training",
-    "validation_loss": "validation",
-    "validation_accuracy": "validation",
-    "learning_rate": "rate",
-}
-
-_WRITERS: dict[Column, Callable[[float], str]] = {
-    "loss": numbers.number,
-    "accuracy": numbers.share,
-    "validation_loss": numbers.number,
-    "validation_accuracy": numbers.share,
-    "learning_rate": numbers.number,
-}
 
 
 def _text(epoch: Epoch, column: Column) -> str:
