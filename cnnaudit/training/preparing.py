@@ -72,7 +72,7 @@ def prepare(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Prepared:
     channels, height, width = data.train.shape
     built = build(
         recipe.arch, labels=len(data.labels), channels=channels, size=(height, width),
-        pool=recipe.pool and known_pool(recipe.pool), dropout=recipe.dropout, pretrained=recipe.pretrained,
+        pool=None if recipe.pool is None else known_pool(recipe.pool), dropout=recipe.dropout, pretrained=recipe.pretrained,
     )  # fmt: skip
     _try(built.network, data.train.shape, recipe)
     preset = built.preset
