@@ -181,7 +181,8 @@ class _Stage:
 
     def ask(self, given: Tensor) -> Logits:
         """The scores of what the network is given."""
-        return self.classifier.read(self.network(given), len(given))
+        scores = self.classifier.read(self.network(given), len(given))
+        return scores.clone()  # they may be a view of what the network was given, which the next copies overwrite
 
     def composed(self, masks: Masks, start: int, stop: int, room: int) -> Tensor:
         """The copies `start` to `stop` as the network is given them; overwritten by the next ones."""
