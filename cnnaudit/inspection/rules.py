@@ -79,7 +79,7 @@ _NAMES: tuple[tuple[Callable[[Operation], Fields], str], ...] = (
     (arranging.viewed, "view _unsafe_view reshape _reshape_alias squeeze unsqueeze"),
     (arranging.restrided, "as_strided"),
     (_same, "alias detach lift_fresh _to_copy"),
-    (_pointwise, "hardswish _prelu_kernel log_sigmoid_forward rrelu_with_noise"),
+    (_pointwise, "masked_fill hardswish _prelu_kernel log_sigmoid_forward rrelu_with_noise"),
     (_copied, "copy"),
     (arranging.permuted, "permute"),
     (arranging.transposed, "transpose t"),

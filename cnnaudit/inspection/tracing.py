@@ -23,8 +23,12 @@ from cnnaudit.shapes import Pixels
 Sight = Field | str | None
 """What a tensor sees: None for nothing of the picture, and in words why it cannot be told."""
 
-_WAYS_OUT: tuple[Callable[..., Any], ...] = (Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.tolist)
+_WAYS_OUT: tuple[Callable[..., Any], ...] = (
+    *(Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.tolist),
+    *(Tensor.__deepcopy__, Tensor.__reduce_ex__),
+)
 """By which values leave torch, perhaps to come back changed."""
+_IN_PIECES = "it is written to piece by piece"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,12 +144,17 @@ class _Sights(TorchDispatchMode):
 
     def of(self, tensor: Tensor) -> Sight:
         """What a tensor sees. One that no operation here has made was there before, or is from outside torch."""
-        if tensor in self._sights:
-            return self._sights[tensor]
-        if self._written and _storage(tensor) in self._written:
-            return "it is written to piece by piece"
-        if self._left:
-            return "values come back from outside torch"
+        if tensor not in self._sights:
+            self._sights[tensor] = self._found(tensor)
+        return self._sights[tensor]
+
+    def _found(self, tensor: Tensor) -> Sight:
+        place = _storage(tensor)
+        for other, sight in self._sights.items():
+            if sight is not None and _storage(other) == place:  # another name for it, as `.data` is
+                return sight if _layout(tensor) == _layout(other) else _IN_PIECES
+        if self._left or place in self._written:
+            return "values come back from outside torch" if self._left else _IN_PIECES
         return "scripted code may have fused what made it" if self._scripted else None
 
     def leave(self, way: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -156,15 +165,25 @@ class _Sights(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.used.update(t for t in tensors([*args, *(kwargs or {}).values()]) if isinstance(t, nn.Parameter))
+        result, given = func(*args, **(kwargs or {})), tensors([*args, *(kwargs or {}).values()])
+        self.used.update(tensor for tensor in given if isinstance(tensor, nn.Parameter))
         returned = tensors(result)
         sights = self._follow(func, args, kwargs or {}, returned)
+        if func._schema.is_mutable:
+            sights = self._written_to(given, returned, sights)
         for tensor, sight in zip(returned, sights, strict=True):
-            if func._schema.is_mutable:
-                self._write(tensor, sight)
             self._sights[tensor] = sight
         return result
+
+    def _written_to(self, given: Sequence[Tensor], returned: Sequence[Tensor], sights: Sequence[Sight]) -> list[Sight]:
+        """What the results of an operation in place see; what shares their memory is marked."""
+        if not returned and any(self.of(tensor) is not None for tensor in given):
+            for tensor in given:
+                self._write(tensor, _IN_PIECES)
+                self._sights[tensor] = _IN_PIECES
+        for tensor, sight in zip(returned, sights, strict=True):
+            self._write(tensor, sight)
+        return [self._found(t) if sight is None else sight for t, sight in zip(returned, sights, strict=True)]
 
     def _follow(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], returned: Sequence[Tensor]
@@ -195,8 +214,12 @@ class _Sights(TorchDispatchMode):
         self._written.add(place)
         for other in list(self._sights):
             if other is not tensor and _storage(other) == place:
-                self._sights[other] = "it is written to piece by piece"
+                self._sights[other] = _IN_PIECES
 
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
+
+
+def _layout(tensor: Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), tensor.dtype
