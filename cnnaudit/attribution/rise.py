@@ -116,7 +116,7 @@ class _Sums:
 def _attribution(sums: _Sums, keep: float, copies: Copies) -> Attribution:
     covariance, error = (each / keep for each in sums.covariance())
     noise = float(error.mean())
-    signal = float(covariance.std()) / noise if noise else 0.0
+    signal = float(covariance.std(correction=0)) / noise if noise else 0.0
     facts = {
         "samples": copies.done,
         "mean_score": float(sums.first or 0.0) + float(sums.scores[1] / sums.scores[0]),
