@@ -112,12 +112,10 @@ def _call(name: str, module: nn.Module, output: Any, before: Sequence[Call], sig
 
 
 def _receptive_field(sight: Sight) -> ReceptiveField | str:
+    if not isinstance(sight, Field):
+        return sight or "its output does not depend on the picture"
     try:
-        return (
-            sight.receptive_field()
-            if isinstance(sight, Field)
-            else sight or "its output does not depend on the picture"
-        )
+        return sight.receptive_field()
     except LayerError as error:
         return str(error)
 
@@ -151,7 +149,7 @@ class _Sights(TorchDispatchMode):
     def _found(self, tensor: Tensor) -> Sight:
         place = _storage(tensor)
         for other, sight in self._sights.items():
-            if sight is not None and _storage(other) == place:  # another name for it, as `.data` is
+            if other is not tensor and sight is not None and _storage(other) == place:  # as `.data` is
                 return sight if _layout(tensor) == _layout(other) else _IN_PIECES
         if self._left or place in self._written:
             return "values come back from outside torch" if self._left else _IN_PIECES

@@ -68,6 +68,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "channels see different parts",
     ),
     "nothing": (lambda: Probed(lambda m, x: torch.ones_like(x)), "does not depend on the picture"),
+    "wiped out": (lambda: Probed(lambda m, x: x.clone().zero_()), "does not depend on the picture"),
 }
 
 
