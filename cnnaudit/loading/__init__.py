@@ -28,7 +28,7 @@ __all__ = ["ModelEntry", "available_models", "load", "resolve_device"]
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _AUTO, _FALLBACK = "resnet50", "husky-wolf"
 _KINDS = (
-    "Give a bundled model (husky-wolf, husky-wolf-fair), a torchvision classifier (resnet50, …), timm:NAME, "
+    f"Give a bundled model ({', '.join(BUNDLED)}), a torchvision classifier (resnet50, …), timm:NAME, "
     "package.module:factory, or a file; `cnnaudit models` lists the names."
 )
 

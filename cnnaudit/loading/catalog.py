@@ -229,7 +229,9 @@ def _bundled_entry(name: str, path: Path) -> ModelEntry:
     height, width = card.input_size
     beside = path.with_suffix(".md")
     title = beside.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") if beside.exists() else name
-    summary = f"{' or '.join(card.labels)}, {height}x{width}; {title.partition(': ')[2] or title}"
+    labels = card.labels
+    classes = " or ".join(labels) if len(labels) < 4 else f"{labels[0]}, {labels[1]}, … {labels[-1]}"
+    summary = f"{classes}, {height}x{width}; {title.partition(': ')[2] or title}"
     return ModelEntry(name, "bundled", parameters, None, True, summary)
 
 

@@ -65,9 +65,7 @@ def fresh(arch: str) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--data-root", type=Path, required=True, help="the folder that holds MNIST as torchvision lays it"
-    )
+    parser.add_argument("--data-root", type=Path, required=True, help="holds MNIST as torchvision lays it out")
     parser.add_argument("--arch", default="conv10-20")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
