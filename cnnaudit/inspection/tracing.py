@@ -147,13 +147,19 @@ class _Sights(TorchDispatchMode):
         return self._sights[tensor]
 
     def _found(self, tensor: Tensor) -> Sight:
+        if (sight := self._by_another_name(tensor)) is not None:
+            return sight
+        if _storage(tensor) in self._written:
+            return _IN_PIECES
+        return "scripted code may have fused what made it" if self._scripted else None
+
+    def _by_another_name(self, tensor: Tensor) -> Sight:
+        """What others see that share a tensor's memory, as `.data` does, or may share its values."""
         place = _storage(tensor)
         for other, sight in self._sights.items():
-            if other is not tensor and sight is not None and _storage(other) == place:  # as `.data` is
+            if sight is not None and other is not tensor and _storage(other) == place:
                 return sight if _layout(tensor) == _layout(other) else _IN_PIECES
-        if self._left or place in self._written:
-            return "values come back from outside torch" if self._left else _IN_PIECES
-        return "scripted code may have fused what made it" if self._scripted else None
+        return "values come back from outside torch" if self._left else None
 
     def leave(self, way: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Let values out of torch: those that come in from now on may have been made from them."""
@@ -181,7 +187,8 @@ class _Sights(TorchDispatchMode):
                 self._sights[tensor] = _IN_PIECES
         for tensor, sight in zip(returned, sights, strict=True):
             self._write(tensor, sight)
-        return [self._found(t) if sight is None else sight for t, sight in zip(returned, sights, strict=True)]
+        pairs = zip(returned, sights, strict=True)
+        return [self._by_another_name(tensor) if sight is None else sight for tensor, sight in pairs]
 
     def _follow(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], returned: Sequence[Tensor]
