@@ -17,7 +17,7 @@ def occlusion(
     window: int | None = None,
     stride: int | None = None,
     fill: Fill = "grey",
-    precision: Precision = "auto",
+    precision: Precision = "float32",
     batch: int | None = None,
 ) -> Attribution:
     r"""The mean loss of score over the windows that cover a pixel: $\frac{1}{n_p} \sum_{w \ni p} s(x) - s(x_w)$.

@@ -32,7 +32,7 @@ def by_the_paper(clf: Classifier, x: Tensor, a: Tensor, zero: Tensor) -> Tensor:
 def test_map_is_the_papers_formula(architecture: str) -> None:
     clf = classifier(architecture)
     x = picture(clf.input_size)
-    why = explain(clf, x, method="score_cam", target=TARGET)
+    why = explain(clf, x, method="score_cam", target=TARGET, options={"channels": None})
     zero = torch.tensor(MEAN).view(1, 3, 1, 1).expand_as(x)
     close(why.heatmap, enlarged(by_the_paper(clf, x, maps(clf, x, why.layer)[0], zero), x), 1e-3)
 
@@ -46,7 +46,7 @@ def test_map_is_pytorch_grad_cams(fill: str) -> None:
     clf = classifier("resnet")
     clf.network.fc.weight.data *= 10  # so that the softmax has something to choose from
     x = picture(clf.input_size)
-    why = explain(clf, x, method="score_cam", target=TARGET, options={"fill": fill})
+    why = explain(clf, x, method="score_cam", target=TARGET, options={"fill": fill, "channels": None})
     a, g = maps(clf, x, why.layer)
     # behind the normalisation the package's 0 is the mean colour, before it it is black
     network, given = (clf.network, clf.normalised(x)) if fill == "zero" else (Normalised(clf), x)
