@@ -1,131 +1,141 @@
-"""LIME: a linear model of the score over segments of the picture, fitted by the `lime` package."""
+"""LIME: a linear model of the score over segments of the picture, with an interval on each coefficient."""
 
-from typing import Any, Literal
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
+from cnnaudit.attribution.designs import every_mask, hadamard_pairs
+from cnnaudit.attribution.intervals import interval_facts, settled_part, unsettled_note
 from cnnaudit.attribution.query import Query, to_heatmap
-from cnnaudit.errors import NotApplicableError, OptionError
-from cnnaudit.fills import Fill, filled
+from cnnaudit.attribution.regression import Fit, fit_all, fit_pairs, ridge
+from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
+from cnnaudit.errors import MethodError, OptionError
 from cnnaudit.perturbation import Copies, Precision, Segments
 from cnnaudit.results import Attribution
-from cnnaudit.shapes import Pixels
 
-SegmentFill = Fill | Literal["segment_mean"]
+_TOP = 5  # segments whose order must be settled before sampling ends early
+_LOOKS = 4  # how often that is asked, the end of the budget included: each look is a chance to stop by luck
 
 
 def lime(
     query: Query,
     *,
-    samples: int = 400,
+    samples: int = 1000,
     segments: int = 40,
+    segmentation: Segmentation = "slic",
     compactness: float = 10.0,
+    regions: LabelImage = None,
     fill: SegmentFill = "grey",
     kernel_width: float = 0.25,
+    classic: bool = False,
     precision: Precision = "auto",
     batch: int | None = None,
+    time_limit: float | None = None,
 ) -> Attribution:
-    r"""Coefficients of a weighted ridge regression of the score on which segments are shown.
+    r"""Coefficients of a weighted linear regression of the score on which segments are shown.
 
-    Segments are SLIC superpixels. Each sample shows every segment with probability one half, and
-    counts by $\sqrt{\exp(-d^2 / \sigma^2)}$, $d$ its cosine distance to the whole picture.
+    Each sample shows every segment with probability one half, and counts by $\sqrt{\exp(-d^2 / \sigma^2)}$,
+    $d$ its cosine distance to the whole picture. Samples come in pairs of opposites, from randomised
+    Hadamard designs; where the budget suffices for all masks, all of them are asked about once, and the
+    coefficients are exact.
 
     Args:
         query: the question.
-        samples: altered pictures, the whole one included.
+        samples: altered pictures at most. Fewer are drawn where the order of the five largest coefficients
+            is settled by their intervals before.
         segments: about how many segments.
+        segmentation: how they are found; quickshift as the `lime` package does by default.
         compactness: SLIC's weight of place against colour.
+        regions: the caller's own segments, whole numbers `h w` as the network sees the picture.
         fill: what takes a hidden segment's place; `segment_mean`, the `lime` package's choice,
             hides nothing where a segment is flat, such as snow.
         kernel_width: $\sigma$.
+        classic: the `lime` package's own masks for the seed, and its ridge regression, without intervals.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
+        time_limit: seconds after which the samples drawn so far must do.
 
     Returns:
         A signed map `h w` in units of score: each pixel has its segment's coefficient, the mean
-        change of the score when the segment is shown. `r2` says how well the linear model fits.
+        change of the score when the segment is shown. `r2` says how well the linear model fits;
+        `low` and `high` are the ends of each coefficient's 95 % interval, and the part `settled`
+        is the map without the segments whose interval holds 0.
+
+    Raises:
+        OptionError: a number makes no sense, or `regions` does not fit the picture.
+        NotApplicableError: the picture has one segment only.
+        MethodError: time was up before anything was learned, or a score is not finite.
 
     Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938, algorithm 1. The score is the logit (or the
-    difference of two), where the package takes the probability.
+    difference of two), where the package takes the probability; least squares take the place of its ridge.
     """
-    if samples < 2 or segments < 2 or not (compactness > 0 and kernel_width > 0):
-        raise OptionError("lime takes samples >= 2, segments >= 2, compactness > 0 and kernel_width > 0.")
-    regions, gridded = superpixels(query.pixels, segments, compactness), False
-    if not regions.any():
-        regions, gridded = grid(query.pixels, segments), True
-    count = int(regions.max()) + 1
-    if count < 2:
-        raise NotApplicableError("the picture has one segment only, so there is nothing to compare.")
-    shown = torch.rand(samples, count, generator=query.generator("lime"), dtype=torch.float32, device="cpu") < 0.5
-    shown[0] = True
-
-    hidden = _segment_means(query.pixels, regions) if fill == "segment_mean" else filled(query.pixels, fill)
-    copies = Copies(query.classifier, query.pixels, hidden, expected=samples, precision=precision, batch=batch)
-    logits = copies.scores(Segments(regions, shown))
-    coefficients, r2 = _fit(shown, query.of_logits(logits), kernel_width)
+    if samples < 2 or not kernel_width > 0:
+        raise OptionError(f"lime takes samples >= 2 and kernel_width > 0; got {samples} and {kernel_width}.")
+    found = segmented(
+        query.pixels, segmentation=segmentation, segments=segments, compactness=compactness, regions=regions,
+        seed=query.seed,
+    )  # fmt: skip
+    copies = Copies(
+        query.classifier, query.pixels, hidden_by(query, found, fill), expected=samples, precision=precision,
+        batch=batch, time_limit=time_limit,
+    )  # fmt: skip
+    fit = (_classic if classic else sampled)(query, copies, found, samples, kernel_width)
+    facts = {"segments": found.count, "samples": copies.done, "r2": fit.r2, "precision": copies.precision_used}
     return Attribution(
-        to_heatmap(coefficients[regions]),
-        facts={"segments": count, "samples": samples, "r2": r2, "precision": copies.precision_used},
-        notes=(*_notes(r2, gridded, samples, count), *copies.notes),
+        to_heatmap(found.spread(fit.coefficients)),
+        facts=facts | interval_facts(fit.coefficients, fit.reach),
+        notes=(*found.notes, *_notes(fit, copies, found.count, classic), *copies.notes),
+        parts={} if classic else settled_part(found, fit.coefficients, fit.unsettled()),
         forward_passes=copies.done,
     )
 
 
-def superpixels(pixels: Pixels, segments: int, compactness: float) -> Tensor:
-    """SLIC segments of a picture `1 c h w`: integers `h w`, labelled 0 to K-1 without a gap."""
-    from skimage.segmentation import slic
-
-    picture = pixels[0].permute(1, 2, 0).double().cpu().numpy()
-    picture = np.repeat(picture, 3, 2) if picture.shape[2] == 1 else picture
-    labels = slic(picture, n_segments=segments, compactness=compactness, start_label=0, channel_axis=-1)
-    return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64))
-
-
-def grid(pixels: Pixels, segments: int) -> Tensor:
-    """About `segments` rectangles of equal size over a picture `1 c h w`: integers `h w`, row by row."""
-    height, width = (int(side) for side in pixels.shape[2:])
-    rows = min(height, max(1, round((segments * height / width) ** 0.5)))
-    columns = min(width, max(1, round(segments / rows)))
-    return (torch.arange(height) * rows // height)[:, None] * columns + torch.arange(width) * columns // width
-
-
-def _notes(r2: float, gridded: bool, samples: int, count: int) -> tuple[str, ...]:
-    notes = ["SLIC finds one segment only in this picture, so a grid takes its place."] if gridded else []
-    if samples < 3 * count:
-        notes.append(f"{samples} samples are few for {count} segments: the coefficients and R² mean little.")
-    return (
-        (*notes, f"The linear model fits poorly (R² {r2:.2f}): read its ranking with care.")
-        if r2 < 0.5
-        else tuple(notes)
-    )
+def sampled(query: Query, copies: Copies, regions: Regions, samples: int, kernel_width: float) -> Fit:
+    """LIME's linear model from at most so many samples, with its intervals."""
+    if 2**regions.count <= samples:
+        masks = every_mask(regions.count)
+        return fit_all(masks, query.of_logits(copies.scores(Segments(regions.labels, masks))), kernel_width)
+    masks = hadamard_pairs(samples // 2, regions.count, query.generator("lime"))
+    answers: list[Tensor] = []
+    fit: Fit | None = None
+    for logits in copies.stream(_stages(regions, masks)):
+        answers.append(query.of_logits(logits))
+        scores = torch.cat(answers)
+        whole = len(scores) // 2 * 2  # time may be up in the middle of a pair
+        fit = fit_pairs(masks[:whole], scores[:whole], kernel_width) if whole else None
+        if fit and fit.order_is_settled(_TOP):
+            break
+    if fit is None:
+        raise MethodError("Time was up before the second sample. Allow more of it.")
+    return fit
 
 
-def _segment_means(pixels: Pixels, regions: Tensor) -> Pixels:
-    flat, index = pixels[0].flatten(1), regions.flatten().to(pixels.device)
-    sums = torch.zeros(len(flat), int(regions.max()) + 1, dtype=flat.dtype, device=flat.device).index_add_(
-        1, index, flat
-    )
-    means = sums / torch.bincount(index)
-    return means[:, index].view_as(pixels)
+def _stages(regions: Regions, masks: Bool[Tensor, "n k"]) -> Iterator[Segments]:
+    """The masks in a few stages, each of whole pairs."""
+    pairs = masks.view(-1, 2, regions.count)
+    for part in pairs.chunk(_LOOKS):
+        yield Segments(regions.labels, part.flatten(0, 1))
 
 
-def _fit(shown: Tensor, scores: Tensor, kernel_width: float) -> tuple[Tensor, float]:
-    """The `lime` package's own estimator on our samples: coefficients a segment, and R²."""
-    from lime.lime_base import LimeBase
+def _classic(query: Query, copies: Copies, regions: Regions, samples: int, kernel_width: float) -> Fit:
+    """What the package computes when its explainer is made with this seed."""
+    drawn = np.random.RandomState(query.seed % 2**32).randint(0, 2, samples * regions.count)
+    masks = torch.from_numpy(drawn.reshape(samples, regions.count) == 1)
+    masks[0] = True
+    scores = query.of_logits(copies.scores(Segments(regions.labels, masks)))
+    coefficients, r2 = ridge(masks, scores, kernel_width)
+    return Fit(coefficients, None, 0.0, r2)
 
-    def kernel(distance: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.exp(-(distance**2) / kernel_width**2))
 
-    data = shown.double().numpy()
-    norms = np.sqrt(data.sum(1))
-    cosine = np.divide(norms, np.sqrt(data.shape[1]), out=np.zeros_like(norms), where=norms > 0)
-    base = LimeBase(kernel, random_state=np.random.RandomState(0))
-    fit: Any = base.explain_instance_with_data(  # the package's annotation of what it returns is wrong
-        data, scores.double().numpy()[:, None], 1 - cosine, 0, data.shape[1], feature_selection="none"
-    )
-    coefficients = torch.zeros(data.shape[1], dtype=torch.float64, device="cpu")
-    for segment, coefficient in fit[1]:
-        coefficients[int(segment)] = float(coefficient)
-    return coefficients, float(fit[2])
+def _notes(fit: Fit, copies: Copies, count: int, classic: bool) -> Iterator[str]:
+    if copies.late:
+        yield f"Time was up after {copies.done} samples."
+    if copies.done < min(3 * count, 2**count):
+        yield f"{copies.done} samples are few for {count} segments: the coefficients and R² mean little."
+    if fit.r2 < 0.5:
+        yield f"The linear model fits poorly (R² {fit.r2:.2f}): read its ranking with care."
+    if not classic:
+        yield from unsettled_note(fit.unsettled())

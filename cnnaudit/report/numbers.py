@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from cnnaudit.errors import CnnAuditError
 
@@ -78,4 +79,14 @@ def fact(value: object) -> str:
         return number(value, digits=4)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(fact(item) for item in value)
-    return str(value)
+    return array(value) if hasattr(value, "shape") else str(value)
+
+
+def array(value: Any) -> str:
+    """An array or tensor by its size alone: "64 × 64 numbers"."""
+    return f"{' × '.join(map(str, value.shape)) or 'no'} numbers"
+
+
+def words(name: str) -> str:
+    """The name of a fact or an option as a reader sees it."""
+    return name.replace("_", " ")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.report import encoding, figures, numbers
+from cnnaudit.report import encoding, figures, intervals, numbers
 from cnnaudit.report.grouping import Group, Maps, groups
 from cnnaudit.results import Declined, Explanation, ImageResult, MethodCard, Target
 
@@ -181,17 +181,14 @@ def _remark(values: np.ndarray, limit: float, signed: bool) -> str:
 
 
 def _parameters(explanation: Explanation) -> Iterator[Row]:
-    yield from ((_words(name), numbers.fact(value)) for name, value in explanation.options.items())
+    yield from ((numbers.words(name), numbers.fact(value)) for name, value in explanation.options.items())
     if explanation.layer:
         yield "layer", explanation.layer
 
 
 def _findings(explanation: Explanation, values: np.ndarray) -> Iterator[Row]:
-    yield from ((_words(name), numbers.fact(value)) for name, value in explanation.facts.items())
+    yield from intervals.rows(explanation.facts)
     if values.max() > 0:
         yield "share of the positive values in the top tenth of the pixels", numbers.percent(explanation.concentration)
     yield "forward passes", numbers.count(explanation.forward_passes)
 
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

@@ -6,10 +6,12 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from cnnaudit.errors import CnnAuditError
+from cnnaudit.report.numbers import array
 
 
 def plain(value: Any, path: str = "report") -> Any:
-    """`value` with mappings and records as dicts and sequences as lists; `path` names the place in an error.
+    """`value` with mappings and records as dicts and sequences as lists, arrays by their size; `path` names
+    the place in an error.
 
     Raises:
         CnnAuditError: a number is infinite or not a number.
@@ -22,4 +24,4 @@ def plain(value: Any, path: str = "report") -> Any:
         return [plain(item, f"{path}[{place}]") for place, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         raise CnnAuditError(f"{path} is {value}: every number of a report must be finite.")
-    return value
+    return array(value) if hasattr(value, "shape") else value

@@ -1,19 +1,26 @@
-"""LIME against the closed form, an exactly linear network, and the lime package's own explainer."""
+"""LIME against exact enumeration, scikit-learn, an exactly linear network, and the lime package's own explainer."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from lime.lime_image import LimeImageExplainer
-from networks import MEAN, STD, classifier, picture
+from lime.lime_base import LimeBase
+from lime.lime_image import ImageExplanation, LimeImageExplainer
+from networks import MEAN, STD, classifier, picture, seeded
 from scipy.stats import spearmanr
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LinearRegression
 from test_gradient_methods import TARGET
 from torch import Tensor, nn
 
 from cnnaudit import Classifier, explain
 from cnnaudit.attribution import METHODS
-from cnnaudit.attribution.lime import _fit, grid, superpixels
+from cnnaudit.attribution.designs import every_mask, hadamard_pairs
 from cnnaudit.attribution.query import Query
-from cnnaudit.errors import NotApplicableError
+from cnnaudit.attribution.regression import _jackknife, fit_all, ridge
+from cnnaudit.attribution.segments import Regions, Segmentation, grid, hidden_by, segmented
+from cnnaudit.errors import NotApplicableError, OptionError
 from cnnaudit.fills import filled
 
 
@@ -21,25 +28,122 @@ def kernel(distance: np.ndarray, width: float = 0.25) -> np.ndarray:
     return np.sqrt(np.exp(-(distance**2) / width**2))
 
 
-def ridge(shown: np.ndarray, scores: np.ndarray, weights: np.ndarray, alpha: float = 1.0) -> np.ndarray:
-    """Weighted ridge regression with a free intercept, by its normal equations."""
-    centre = np.average(shown, axis=0, weights=weights)
-    x, y = shown - centre, scores - np.average(scores, weights=weights)
-    return np.linalg.solve(x.T * weights @ x + alpha * np.eye(x.shape[1]), x.T * weights @ y)
+def distances(shown: np.ndarray) -> np.ndarray:
+    """Cosine distances to the mask that shows all."""
+    lengths = np.sqrt(shown.sum(1)) * np.sqrt(shown.shape[1])
+    return 1 - np.divide(shown.sum(1), lengths, out=np.zeros(len(shown)), where=lengths > 0)
 
 
 @pytest.mark.parametrize("width", [0.1, 0.25, 5.0])
-def test_coefficients_are_the_closed_form(width: float) -> None:
+def test_classic_is_the_packages_own_estimator(width: float) -> None:
     generator = np.random.default_rng(0)
     shown = generator.random((60, 7)) < 0.5
     shown[0], shown[1] = True, False
     scores = generator.normal(size=60)
-    lengths = np.sqrt(shown.sum(1)) * np.sqrt(7)
-    cosine = np.divide(shown.sum(1), lengths, out=np.zeros(60), where=lengths > 0)
-    expected = ridge(shown.astype(float), scores, kernel(1 - cosine, width))
-    ours, r2 = _fit(torch.from_numpy(shown), torch.from_numpy(scores), width)
-    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6, atol=1e-9)
-    assert r2 <= 1
+    away = distances(shown)
+    ours, r2 = ridge(torch.from_numpy(shown), torch.from_numpy(scores), width)
+    base = LimeBase(lambda distance: kernel(distance, width), random_state=np.random.RandomState(0))
+    theirs = base.explain_instance_with_data(shown * 1.0, scores[:, None], away, 0, 100_000)
+    np.testing.assert_allclose(ours.numpy(), [value for _, value in sorted(theirs[1])], rtol=1e-6, atol=1e-9)
+    assert r2 == pytest.approx(theirs[2], abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_all_masks_give_sklearns_weighted_least_squares(count: int) -> None:
+    shown, scores = every_mask(count), torch.randn(2**count, generator=torch.Generator().manual_seed(0)).double()
+    fit = fit_all(shown, scores, 0.25)
+    weights = kernel(distances(shown.numpy()))
+    theirs = LinearRegression().fit(shown.numpy(), scores.numpy(), weights)
+    np.testing.assert_allclose(fit.coefficients.numpy(), theirs.coef_, rtol=1e-9, atol=1e-12)
+    assert fit.r2 == pytest.approx(theirs.score(shown.numpy(), scores.numpy(), weights))
+    assert not fit.unsettled().any() and fit.reach is not None and not fit.reach.any()
+
+
+def test_the_jackknife_is_that_of_leaving_pairs_out_one_by_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shown = hadamard_pairs(30, 5, generator)
+    scores = torch.randn(60, generator=generator, dtype=torch.float64)
+    columns, weights = torch.cat([torch.ones(60, 1), shown], 1).double(), torch.rand(60, generator=generator).double()
+
+    def solved(kept: Tensor) -> np.ndarray:
+        model = LinearRegression(fit_intercept=False)
+        return model.fit(columns[kept].numpy(), scores[kept].numpy(), weights[kept].numpy()).coef_
+
+    every = torch.arange(60)
+    whole = solved(every)
+    changes = np.stack([solved(every[every // 2 != pair]) - whole for pair in range(30)])
+    ours = _jackknife(columns, scores - columns @ torch.from_numpy(whole), weights)
+    np.testing.assert_allclose(ours.numpy(), 29 / 30 * changes.T @ changes, rtol=1e-6, atol=1e-12)
+
+
+class Square(nn.Module):
+    """For pictures of 2 x 5 pixels, each a segment: far from linear, with interactions of every order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(30, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU())
+        self.head = nn.Linear(40, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 10 * self.head(self.body(x))
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_exact_coefficients() -> None:
+    """200 (picture, class) pairs, 10 segments each; the exact ones are from all 1,024 masks."""
+    clf, regions = Classifier(seeded(Square), input_size=(2, 5)), torch.arange(10).view(2, 5)
+    covered = []
+    for seed in range(50):
+        x = torch.rand(1, 3, 2, 5, generator=torch.Generator().manual_seed(seed))
+        for target in range(4):
+            exact, drawn = (
+                explain(clf, x, method="lime", target=target, options={"samples": samples, "regions": regions})
+                for samples in (1024, 320)
+            )
+            assert exact.facts["samples"] == 1024 and drawn.facts["samples"] <= 320
+            ends = zip(drawn.facts["low"], exact.facts["coefficients"], drawn.facts["high"], strict=True)
+            covered += [low <= value <= high for low, value, high in ends]
+    assert 0.90 <= np.mean(covered) <= 0.98
+
+
+def test_sampling_ends_when_the_order_is_settled() -> None:
+    x = picture((8, 40))
+    clear = Additive(x, grid(x, 20), torch.arange(20.0))
+    why = explain(Classifier(clear, input_size=(8, 40)), x, method="lime", target=0, options={"regions": grid(x, 20)})
+    assert why.facts["samples"] == why.forward_passes == 250
+
+
+def test_time_ends_it_with_the_samples_so_far() -> None:
+    options = {"batch": 100, "time_limit": 1e-9}
+    why = explain(classifier("in_place"), picture((32, 40)), method="lime", options=options)
+    assert why.facts["samples"] == why.forward_passes == 100
+    assert "Time was up after 100 samples." in why.notes
+
+
+def test_unsettled_segments_are_left_out_of_the_small_map() -> None:
+    why = explain(classifier("in_place"), picture((32, 40)), method="lime", options={"samples": 150})
+    low, high, values = (np.array(why.facts[name]) for name in ("low", "high", "coefficients"))
+    unsettled = (low <= 0) & (high >= 0)
+    assert 0 < unsettled.sum() < len(values)
+    assert any(f"{unsettled.sum()} of {len(values)} segments is not settled" in note for note in why.notes)
+    np.testing.assert_allclose((low + high) / 2, values, atol=1e-12)
+    left = set(why.parts["settled"].unique().tolist()) - {0.0}
+    assert left == set(values[~unsettled].astype(np.float32).tolist())
+
+
+def found(x: Tensor, segmentation: Segmentation, segments: int) -> Regions:
+    return segmented(x, segmentation=segmentation, segments=segments, compactness=10.0, regions=None, seed=0)
+
+
+def slic(x: Tensor, segments: int) -> Tensor:
+    return found(x, "slic", segments).labels
+
+
+class Corner(nn.Module):
+    """The first pixel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x[:, 0, 0, 0], -x[:, 0, 0, 0]], 1)
 
 
 class Additive(nn.Module):
@@ -59,59 +163,123 @@ class Additive(nn.Module):
 
 def test_an_additive_network_gives_its_own_effects() -> None:
     x = picture((32, 40)) * 0.4  # never grey, so hidden and shown differ
-    regions = superpixels(x, 12, 10.0)
+    regions = slic(x, 12)
     effects = torch.randn(int(regions.max()) + 1, generator=torch.Generator().manual_seed(0)) * 5
     clf = Classifier(Additive(x, regions, effects), input_size=(32, 40))
-    options = {"samples": 4000, "segments": 12, "kernel_width": 10.0, "batch": 500}
+    options = {"samples": 2000, "segments": 12, "batch": 500}
     why = explain(clf, x, method="lime", target=0, options=options)
-    torch.testing.assert_close(why.heatmap, effects[regions], rtol=5e-3, atol=5e-3)  # ridge shrinks by 1 in 1000
+    torch.testing.assert_close(why.heatmap, effects[regions], rtol=1e-4, atol=1e-4)
     assert why.facts["r2"] > 0.999
 
 
+@pytest.mark.parametrize("segmentation", ["slic", "quickshift", "felzenszwalb", "grid"])
 @pytest.mark.parametrize("size", [(16, 16), (32, 40), (64, 24)])
 @pytest.mark.parametrize("segments", [2, 9, 40])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_segments_are_numbered_from_zero_without_a_gap(size: tuple[int, int], segments: int, channels: int) -> None:
-    regions = superpixels(picture(size, channels), segments, 10.0)
-    assert regions.shape == size
-    assert regions.unique().tolist() == list(range(int(regions.max()) + 1))
+def test_segments_are_numbered_from_zero_without_a_gap(
+    segmentation: Segmentation, size: tuple[int, int], segments: int, channels: int
+) -> None:
+    labels = found(picture(size, channels), segmentation, segments).labels
+    assert labels.shape == size
+    assert labels.unique().tolist() == list(range(int(labels.max()) + 1))
 
 
-@pytest.mark.parametrize("fill", ["grey", "segment_mean"])
+@pytest.mark.parametrize("segmentation", ["slic", "quickshift", "felzenszwalb", "grid"])
+def test_a_digit_has_more_than_a_few_segments(segmentation: Segmentation) -> None:
+    digit = torch.from_numpy(load_digits().images[3] / 16).float()[None, None]
+    digit = nn.functional.interpolate(digit, (28, 28), mode="bilinear")
+    assert 8 <= found(digit, segmentation, 40).count <= 60
+
+
+def test_quickshift_gets_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It only breaks ties by it, so that the answer hardly ever shows it."""
+    seeds: list[int] = []
+
+    def quickshift(image: np.ndarray, *, kernel_size: float, max_dist: float, ratio: float, rng: int) -> np.ndarray:
+        seeds.append(rng)
+        return np.arange(image[..., 0].size).reshape(image.shape[:2]) % 9
+
+    monkeypatch.setattr("skimage.segmentation.quickshift", quickshift)
+    for seed in (0, 7):
+        options = {"segmentation": "quickshift", "samples": 20}
+        explain(classifier("in_place"), picture((32, 40)), method="lime", options=options, seed=seed)
+    assert seeds == [0, 7]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_own_segments_are_numbered_anew(kind: Callable[[np.ndarray], object]) -> None:
+    labels = np.array([[7, 7, -2], [30, 7, -2]])
+    why = explain(
+        Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": kind(labels)}
+    )
+    assert why.facts["segments"] == 3
+    assert len(why.heatmap.unique()) <= 3 and why.heatmap[0, 0] == why.heatmap[1, 1]
+    assert "2 × 3 numbers" in why.report().html() and "2 × 3 numbers" in why.report().json()
+
+
+@pytest.mark.parametrize("labels", [np.zeros((2, 3)), np.zeros((3, 2), int), np.zeros((1, 2, 3), int)])
+def test_own_segments_that_do_not_fit_are_refused(labels: np.ndarray) -> None:
+    with pytest.raises(OptionError, match="2 x 3"):
+        explain(Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": labels})
+
+
+@pytest.mark.parametrize("fill", ["grey", "segment_mean", "inpaint", "noise"])
 def test_every_segment_is_hidden_and_shown(fill: str) -> None:
     clf = classifier("in_place")
     x = picture(clf.input_size)
-    regions = superpixels(x, 12, 10.0)
+    regions = slic(x, 12)
     copies: list[Tensor] = []
     clf.network.register_forward_pre_hook(lambda _, given: copies.append(given[0].clone()))
     METHODS["lime"].function(Query(clf, x, clf.target(0)), samples=40, segments=12, fill=fill)
     batch, x = torch.cat(copies), clf.normalised(x)
-    assert torch.equal(batch[:1], x)
     for k in range(int(regions.max()) + 1):
         same = (batch == x).all(1)[:, regions == k]
         hidden = ~same.all(1)
-        assert 5 < int(hidden.sum()) < 35  # each about half of the time, the one numbered 0 too
+        assert int(hidden.sum()) == 20  # one of each pair of opposites
         if fill == "segment_mean":
             mean = x[0, :, regions == k].mean(1)
             torch.testing.assert_close(batch[hidden][:, :, regions == k].mean((0, 2)), mean)
 
 
-def test_segments_agree_with_the_lime_package_in_their_order() -> None:
-    clf = classifier("in_place")
-    x = picture(clf.input_size)
-    regions = superpixels(x, 12, 10.0)
+def test_inpainting_is_skimages_in_the_limit_of_a_plane() -> None:
+    """On a plane of colour the smoothest surface that meets its surroundings is the plane itself."""
+    down, across = torch.meshgrid(torch.linspace(0, 0.4, 12), torch.linspace(0, 0.5, 15), indexing="ij")
+    x = (0.1 + down + across)[None, None]
+    labels = torch.ones(12, 15, dtype=torch.int64)
+    labels[3:8, 4:11] = 0
+    query = Query(Classifier(Corner(), input_size=(12, 15), channels=1), x, None)  # type: ignore[arg-type]
+    hidden = hidden_by(query, Regions(labels, 2), "inpaint")
+    torch.testing.assert_close(hidden[0, 0][labels == 0], x[0, 0][labels == 0])
 
+
+def lime_package(clf: Classifier, x: Tensor, regions: Tensor, samples: int) -> ImageExplanation:
     def scores(pictures: np.ndarray) -> np.ndarray:
         return clf.scores(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()).numpy()
 
-    theirs = LimeImageExplainer(random_state=0).explain_instance(
+    return LimeImageExplainer(random_state=5).explain_instance(
         x[0].permute(1, 2, 0).double().numpy(), scores, labels=(TARGET,), top_labels=None, hide_color=0.5,
-        num_samples=1500, segmentation_fn=lambda _: regions.numpy(), random_seed=0,
-    ).local_exp[TARGET]  # fmt: skip
-    options = {"samples": 1500, "segments": 12, "fill": "grey"}
-    ours = explain(clf, x, method="lime", target=TARGET, options=options).heatmap
-    order = [float(ours[regions == k][0]) for k, _ in sorted(theirs)]
-    assert spearmanr(order, [value for _, value in sorted(theirs)]).statistic > 0.95
+        num_samples=samples, segmentation_fn=lambda _: regions.numpy(), random_seed=5,
+    )  # fmt: skip
+
+
+def test_classic_gives_the_packages_own_coefficients() -> None:
+    clf = classifier("in_place")
+    x = picture(clf.input_size)
+    theirs = lime_package(clf, x, slic(x, 12), 200)
+    options = {"samples": 200, "segments": 12, "classic": True, "precision": "float32"}
+    why = explain(clf, x, method="lime", target=TARGET, options=options, seed=5)
+    expected = [value for _, value in sorted(theirs.local_exp[TARGET])]
+    np.testing.assert_allclose(why.facts["coefficients"], expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    assert why.facts["r2"] == pytest.approx(theirs.score, abs=1e-6)
+    assert "low" not in why.facts and not why.parts
+
+
+def test_segments_agree_with_the_lime_package_in_their_order() -> None:
+    clf = classifier("in_place")
+    x = picture(clf.input_size)
+    theirs = lime_package(clf, x, slic(x, 12), 1500).local_exp[TARGET]
+    ours = explain(clf, x, method="lime", target=TARGET, options={"segments": 12}).facts["coefficients"]
+    assert spearmanr(ours, [value for _, value in sorted(theirs)]).statistic > 0.95
 
 
 def test_a_poor_fit_is_said() -> None:
@@ -135,7 +303,7 @@ def test_a_grid_is_complete_and_nearly_even(size: tuple[int, int]) -> None:
 
 def test_noise_in_which_slic_sees_one_segment_falls_back_to_a_grid() -> None:
     x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert not superpixels(x, 4, 10.0).any()
+    assert "grid" in found(x, "slic", 4).notes[0]
     clf = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)), input_size=(64, 64))
     why = explain(clf, x, method="lime", options={"segments": 4, "samples": 20})
     assert why.facts["segments"] == 4 and "grid" in why.notes[0]
