@@ -13,7 +13,7 @@ PACKAGE = Path(cnnaudit.__file__).parent
 LAYERS = (
     {"results", "shapes", "errors"},
     {"data", "models", "files", "download", "geometry"},
-    {"hooks", "fills", "options", "twins"},
+    {"hooks", "fills", "options", "twins", "memory"},
     {"classifier", "loading", "checkpoints"},
     {"perturbation", "pictures", "devices", "provenance"},
     {"attribution", "trust"},

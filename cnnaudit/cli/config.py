@@ -47,6 +47,8 @@ def _values(
 
 
 def _fit(option: click.Parameter, value: Any) -> Any:
+    if isinstance(value, list) and not option.multiple:
+        return ",".join(map(str, value))
     return [value] if option.multiple and isinstance(value, str) else value
 
 

@@ -35,8 +35,7 @@ _NETWORK = (
     click.option("--dropout", type=float, metavar="SHARE", help="Before the last layers."),
     click.option("--input-size", metavar="H[xW]", help="Resize the pictures to this."),
     click.option("--pretrained", is_flag=True, help="Start from torchvision's weights, with a new last layer."),
-    click.option("--freeze", type=click.Choice(["none", "backbone"]), default="none", show_default=True,
-                 help="backbone: train the last layer only."),
+    click.option("--freeze", metavar="PART", default="none", help="backbone: train the last layer only."),
     click.option("--unfreeze-after", type=click.IntRange(1), metavar="N", help="Train all of it after N epochs."),
 )  # fmt: skip
 _SCENES = (
@@ -62,7 +61,7 @@ _SCENES = (
 @click.option(
     "--out",
     type=click.Path(file_okay=False),
-    default="checkpoints",
+    default="reports",
     show_default=True,
     help="Folder for the checkpoint, its log and its report.",
 )
@@ -93,6 +92,8 @@ def train(
                 progress=progress, **options,
             )  # fmt: skip
         page = result.report().save(result.path.with_suffix(".html"))
+        for note in () if quiet else result.notes:
+            click.echo(f"note: {note}", err=True)
         if as_json:
             click.echo(result.report().json(), nl=False)
             return
@@ -109,8 +110,6 @@ def _names(text: str | None) -> Sequence[str] | None:
 
 
 def _print(result: "TrainingResult", verbose: bool) -> None:
-    for note in result.notes:
-        click.echo(f"note: {note}", err=True)
     for epoch in result.history if verbose else ():
         click.echo(_line(epoch))
     kept = result.history[result.best_epoch - 1]

@@ -20,7 +20,7 @@ AUGMENTATIONS: dict[str, str] = {
 
 _JITTER = 0.2
 _LUMA = (0.299, 0.587, 0.114)
-_SHIFT = 6
+SCENE_SHIFT = 6
 _CELLS = (8, 12, 16, 24, 32, 48)
 _BRIGHTEST = 0.6
 
@@ -65,7 +65,8 @@ def _moved(images: Tensor, crop: bool, flip: bool, rng: torch.Generator) -> Tens
     if flip:
         mirror = torch.rand(n, 1, generator=rng) < 0.5
         columns = torch.where(mirror, columns.flip(1), columns)
-    flat = (rows[:, :, None] * w + columns[:, None, :]).view(n, 1, h * w).to(images.device)
+    rows, columns = (each.to(images.device, non_blocking=True) for each in (rows, columns))
+    flat = (rows[:, :, None] * w + columns[:, None, :]).view(n, 1, h * w)
     return images.flatten(2).gather(2, flat.expand(n, c, h * w)).view(n, c, h, w)
 
 
@@ -98,9 +99,9 @@ def augmented(images: Tensor, rng: torch.Generator) -> Tensor:
     n, (h, w) = len(images), images.shape[-2:]
     mirror = (torch.rand(n, 1, 1, 1, generator=rng) < 0.5).to(images.device)
     light = (0.85 + 0.3 * torch.rand(n, 1, 1, 1, generator=rng)).to(images.device)
-    down, right = (int(k) for k in torch.randint(0, 2 * _SHIFT + 1, (2,), generator=rng))
-    pixels = torch.where(mirror, images.flip(-1), images).float() / 255
-    framed = nn.functional.pad(pixels, (_SHIFT,) * 4, mode="reflect")
+    down, right = (int(k) for k in torch.randint(0, 2 * SCENE_SHIFT + 1, (2,), generator=rng))
+    pixels = as_pixels(torch.where(mirror, images.flip(-1), images))
+    framed = nn.functional.pad(pixels, (SCENE_SHIFT,) * 4, mode="reflect")
     return covered((framed[..., down : down + h, right : right + w] * light).clamp(0, 1), rng)
 
 

@@ -82,9 +82,19 @@ def resized(images: Tensor, shape: Shape) -> Tensor:
     if images.shape[1] == 3 and channels == 1:
         images = _grey(images)
     if images.shape[-2:] != (height, width):
-        floats = nn.functional.interpolate(images.float(), (height, width), mode="bilinear", antialias=True)
-        images = floats if images.is_floating_point() else floats.round().to(torch.uint8)
+        images = _covering(images, height, width)
     return images.expand(-1, channels, -1, -1).contiguous()
+
+
+def _covering(images: Tensor, height: int, width: int) -> Tensor:
+    """Resized until they just cover the size, then cropped to its centre, as `Classifier.prepare` does it."""
+    h, w = images.shape[-2:]
+    scale = max(height / h, width / w)
+    new_h, new_w = max(height, round(h * scale)), max(width, round(w * scale))
+    floats = nn.functional.interpolate(images.float(), (new_h, new_w), mode="bilinear", antialias=True)
+    top, left = round((new_h - height) / 2), round((new_w - width) / 2)
+    floats = floats[..., top : top + height, left : left + width]
+    return floats if images.is_floating_point() else floats.round().to(torch.uint8)
 
 
 def _grey(images: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from cnnaudit.devices import synchronise
 from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.memory import is_out_of_memory
 from cnnaudit.shapes import Logits
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and about how many there will be."""
 
 _LARGER_IS_FASTER = 0.95  # share of the time a picture that a batch of twice the size may take to be preferred
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ class Loop:
         try:
             answer = ask(start, stop)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return None
         if not self.batch.settled:
@@ -140,7 +140,3 @@ class Loop:
         self.batch.halve()
         self._halved = True
 
-
-def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in text for words in _NO_MEMORY)

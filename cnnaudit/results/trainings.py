@@ -73,7 +73,7 @@ class TestFacts:
         loss: mean cross-entropy in nats.
         confusion: counts, row: the true class, column: the answer.
         classes: the accuracy of each class, in the order of the labels.
-        calibration_error: expected calibration error over `reliability` (Guo et al., ICML 2017, eq. 5).
+        calibration_error: expected calibration error over `reliability` (Guo et al., ICML 2017, eq. 3).
         mistakes: the most confident ones, first the worst.
     """
 

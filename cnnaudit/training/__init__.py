@@ -2,6 +2,7 @@
 
 from cnnaudit.results import Epoch
 from cnnaudit.training.loop import Progress, Step
-from cnnaudit.training.running import TrainingResult, train
+from cnnaudit.training.running import train
+from cnnaudit.training.session import TrainingResult
 
 __all__ = ["Epoch", "Progress", "Step", "TrainingResult", "train"]

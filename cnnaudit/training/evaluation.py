@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from cnnaudit.data.augmentation import as_pixels
 from cnnaudit.data.splits import Files, Split
+from cnnaudit.errors import TrainingError
+from cnnaudit.memory import is_out_of_memory
 from cnnaudit.results import Mistake, TestFacts
 from cnnaudit.shapes import Photo
 from cnnaudit.training.batches import Feed
 from cnnaudit.training.metrics import calibration_error, confusion, reliability, share
-from cnnaudit.training.stepping import is_out_of_memory
 
 Normalise = Callable[[Tensor], Tensor]
 
@@ -30,8 +31,10 @@ def answers(
             with torch.inference_mode():
                 return _answers(network, feed, normalise, size)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or size == 1:
+            if not is_out_of_memory(error):
                 raise
+        if size == 1:
+            raise TrainingError("Memory does not suffice to look at one picture. Give a smaller --input-size.")
         size = (size + 1) // 2
 
 
@@ -40,7 +43,7 @@ def _answers(network: nn.Module, feed: Feed, normalise: Normalise, size: int) ->
     for images, known in feed.batches(torch.arange(len(feed)), size):
         logits.append(network(normalise(as_pixels(images))).float())
         labels.append(known)
-    return torch.cat(logits).cpu().clone(), torch.cat(labels).cpu()
+    return torch.cat(logits).cpu(), torch.cat(labels).cpu()
 
 
 def loss_and_accuracy(logits: Float32[Tensor, "n k"], labels: Int64[Tensor, " n"]) -> tuple[float, float]:

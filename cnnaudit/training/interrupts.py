@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 
@@ -14,7 +14,7 @@ class Ending:
     """Asked after each step: `reason` is None as long as the training may go on."""
 
     limit: float | None
-    began: float = field(default_factory=time.perf_counter)
+    began: float
     interrupted: bool = False
 
     @property
@@ -27,12 +27,14 @@ class Ending:
 
 
 @contextmanager
-def ending(limit: float | None) -> Iterator[Ending]:
+def ending(limit: float | None, began: float) -> Iterator[Ending]:
     """Turn the first Ctrl-C into a request to end after the step; a second one raises as ever.
+
+    The limit counts from `began`, a time of `time.perf_counter`.
 
     Signals can be caught in the main thread only; elsewhere Ctrl-C is left to its handler.
     """
-    state = Ending(limit)
+    state = Ending(limit, began)
     if threading.current_thread() is not threading.main_thread():
         yield state
         return

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnnaudit.data.augmentation import augment
 from cnnaudit.errors import TrainingError
 from cnnaudit.results import Epoch
-from cnnaudit.training.batches import Feed
+from cnnaudit.training.batches import Feed, parts
 from cnnaudit.training.evaluation import Normalise, answers, loss_and_accuracy
 from cnnaudit.training.interrupts import Ending
 from cnnaudit.training.optimizers import optimizer_for
@@ -71,18 +71,18 @@ class _Tally:
         return self.look() if len(self._waiting) >= self._group else None
 
     def look(self) -> int | None:
-        losses = [float(loss) for loss, _, _ in self._waiting] if self._group == 1 else self._values()
+        """Take in what waits; how many steps ago a loss was first not finite, if one was."""
+        if not self._waiting:
+            return None
+        losses = torch.stack([loss for loss, _, _ in self._waiting]).tolist()
         for place, value in enumerate(losses):
             if not math.isfinite(value):
                 return len(losses) - 1 - place
         self.loss += sum(value * n for value, (_, _, n) in zip(losses, self._waiting, strict=True))
-        self.right += sum(int(right) for _, right, _ in self._waiting)
+        self.right += int(torch.stack([right for _, right, _ in self._waiting]).sum())
         self.seen += sum(n for _, _, n in self._waiting)
         self._waiting.clear()
         return None
-
-    def _values(self) -> list[float]:
-        return torch.stack([loss for loss, _, _ in self._waiting]).tolist() if self._waiting else []
 
     @property
     def means(self) -> tuple[float, float]:
@@ -136,6 +136,10 @@ class Loop:
         ranked = [(e.validation_accuracy, -e.validation_loss, -e.epoch) for e in self.history]
         return -max(ranked)[2] if ranked else 0
 
+    def begin(self) -> None:
+        """Ask the untrained network, which is what all that it learns is held against."""
+        self.first_loss = self._measured()[0]
+
     def run(self, ending: Ending, after: Callable[[bool], None]) -> Ended:
         """Train until the last epoch or an earlier end.
 
@@ -145,9 +149,10 @@ class Loop:
         Raises:
             TrainingError: the loss is no longer finite, or memory is too short.
         """
-        if not self.history:
-            self.first_loss = self._measured()[0]
-        steps = math.ceil(len(self._train) / self.recipe.batch_size)
+        steps = len(parts(len(self._train), self.recipe.batch_size))
+        ended = self._early(len(self.history), True, ending) if self.history else None  # stopped while it was tested
+        if ended is not None and ended.finished:
+            return ended
         while len(self.history) < self.recipe.epochs:
             epoch = len(self.history) + 1
             whole = self._epoch(epoch, steps, ending)
@@ -183,7 +188,9 @@ class Loop:
             inputs = self._normalise(augment(images, self.recipe.augmentation or (), self._order))
             ago = tally.add(*self._stepper.step(inputs, labels), len(labels))
             self._check(ago, epoch, step, steps)
-            self._show(epoch, step, steps, tally, began)
+            if self._is_due(step == steps):
+                self._check(tally.look(), epoch, step, steps)
+                self._show(epoch, step, steps, tally, began)
             if ending.reason is not None:
                 break
         self._check(tally.look(), epoch, step, steps)
@@ -223,18 +230,20 @@ class Loop:
         size = 2 * (self._stepper.largest or self.recipe.batch_size)
         return loss_and_accuracy(*answers(self.network, self._validation, self._normalise, size))
 
-    def _show(self, epoch: int, step: int, steps: int, tally: _Tally, began: float) -> None:
-        now = time.perf_counter()
-        if self._progress is None or (step < steps and now - self._shown < _SHOW_EVERY):
-            return
-        self._shown = now
-        spent, epochs = now - began, self.recipe.epochs
-        left = spent / step * (steps * (epochs - epoch + 1) - step)
-        speed = min(len(self._train), step * self.recipe.batch_size) / spent
-        self._progress(Step(epoch, epochs, step, steps, *tally.means, speed, left))
+    def _is_due(self, last: bool) -> bool:
+        """Whether to show how far it is: now and then, and at an epoch's end."""
+        return self._progress is not None and (last or time.perf_counter() - self._shown >= _SHOW_EVERY)
 
-    def snapshot(self, start: dict[str, Tensor], randomness: list[Tensor]) -> Snapshot:
-        """Where it stands; the first layer's `start` and the global random state are the caller's."""
+    def _show(self, epoch: int, step: int, steps: int, tally: _Tally, began: float) -> None:
+        if self._progress is None:
+            return
+        self._shown = time.perf_counter()
+        spent, epochs = self._shown - began, self.recipe.epochs
+        left = spent / step * (steps * (epochs - epoch + 1) - step)
+        self._progress(Step(epoch, epochs, step, steps, *tally.means, tally.seen / spent, left))
+
+    def snapshot(self, start: dict[str, Tensor], randomness: list[Tensor], data: str, notes: list[str]) -> Snapshot:
+        """Where it stands; what the loop does not know is given by the caller."""
         newest = self.best_epoch == len(self.history)
         return Snapshot(
             recipe=asdict(self.recipe),
@@ -250,6 +259,9 @@ class Loop:
             start=start,
             first_loss=self.first_loss,
             seconds=self.seconds,
+            device=self._device.type,
+            data=data,
+            notes=notes,
         )
 
     def restore(self, snapshot: Snapshot) -> None:

@@ -10,9 +10,15 @@ Parameters = Iterable[nn.Parameter]
 
 def _sgd(parameters: Parameters, rate: float, decay: float, momentum: float) -> torch.optim.Optimizer:
     """Stochastic gradient descent with Nesterov's momentum."""
-    return torch.optim.SGD(
+    parameters = list(parameters)
+    made = torch.optim.SGD(
         parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0, fused=True
     )
+    for weights in parameters if momentum else ():
+        # torch makes all buffers in one first step: it fails where some weights learn later, and keeps
+        # what was in memory where a first step in float16 is skipped. From zero the first step is the same.
+        made.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
+    return made
 
 
 def _adam(parameters: Parameters, rate: float, decay: float, momentum: float) -> torch.optim.Optimizer:

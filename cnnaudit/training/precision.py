@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cnnaudit import hooks
 from cnnaudit.errors import OptionError
+from cnnaudit.memory import is_out_of_memory
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -19,19 +20,19 @@ _PROBE = 32
 _REPEATS = 3
 
 
-def resolve(wanted: str, network: nn.Module, images: Tensor) -> torch.dtype:
+def resolve(wanted: str, network: nn.Module, shape: tuple[int, int, int], device: torch.device) -> torch.dtype:
     """The format to train in; "auto" measures, and takes float32 unless half precision is clearly faster.
 
     Args:
-        images: normalised pictures to measure with, on the network's device.
+        network: on `device`.
+        shape: of one picture.
 
     Raises:
         OptionError: the device has no such format.
     """
-    device = images.device
     if wanted == "auto":
         half = _native_half(device)
-        return half if half is not None and _gain(network, images[:_PROBE], half) >= _GAIN else torch.float32
+        return half if half is not None and _gain(network, shape, device, half) >= _GAIN else torch.float32
     if wanted == "float16" and device.type == "cpu":
         raise OptionError("float16 trains on accelerators only. On the CPU take --precision bfloat16 or float32.")
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
@@ -53,14 +54,20 @@ def _native_half(device: torch.device) -> torch.dtype | None:
     return None
 
 
-def _gain(network: nn.Module, images: Tensor, dtype: torch.dtype) -> float:
-    """How many times faster a step is in `dtype` than in float32, measured on a copy."""
+def _gain(network: nn.Module, shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> float:
+    """How many times faster a step is in `dtype` than in float32, measured on a copy; 0 where memory is short."""
+    seconds: dict[torch.dtype, list[float]] = {torch.float32: [], dtype: []}
     with hooks.preserved_randomness():
-        trial = copy.deepcopy(network).train()
-        seconds: dict[torch.dtype, list[float]] = {torch.float32: [], dtype: []}
-        for _ in range(_REPEATS + 1):
-            for each, times in seconds.items():
-                times.append(_step_seconds(trial, images, each))
+        try:
+            images = torch.full((_PROBE, *shape), 0.5, device=device)
+            trial = copy.deepcopy(network).train()
+            for _ in range(_REPEATS + 1):
+                for each, times in seconds.items():
+                    times.append(_step_seconds(trial, images, each))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return 0.0
     medians = {each: statistics.median(times[1:]) for each, times in seconds.items()}
     return medians[torch.float32] / medians[dtype]
 

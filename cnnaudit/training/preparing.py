@@ -1,5 +1,6 @@
 """What a training needs before its first step: the data, the network for them, and how they meet."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 import cnnaudit
 from cnnaudit import checkpoints
+from cnnaudit.data.augmentation import SCENE_SHIFT
 from cnnaudit.data.datasets import Dataset, Drawn, Request, dataset
 from cnnaudit.errors import OptionError
 from cnnaudit.loading import catalog
@@ -21,7 +23,6 @@ from cnnaudit.results import FilterFacts
 from cnnaudit.training.evaluation import Normalise
 from cnnaudit.training.recipe import Recipe
 
-_FILTERS = 64
 _WIDE = 16
 
 
@@ -42,7 +43,6 @@ class Prepared:
     def card(self, recipe: Recipe, record: Mapping[str, Any]) -> checkpoints.Card:
         """What the checkpoint says of itself; `record` is the training's own part."""
         channels, *size = self.shape
-        preset = self.built.preset
         return checkpoints.Card(
             architecture=self.built.architecture,
             labels=self.data.labels,
@@ -52,7 +52,6 @@ class Prepared:
             channels=channels,
             arguments=self.built.arguments,
             resize_size=self.data.resize_size,
-            interpolation=preset.interpolation,
             dataset=recipe.data,
             training=record,
             tool_version=cnnaudit.__version__,
@@ -72,13 +71,35 @@ def prepare(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Prepared:
     channels, height, width = data.train.shape
     built = build(
         recipe.arch, labels=len(data.labels), channels=channels, size=(height, width),
-        pool=None if recipe.pool is None else known_pool(recipe.pool), dropout=recipe.dropout, pretrained=recipe.pretrained,
+        progress=_as_bytes(drawn), pool=None if recipe.pool is None else known_pool(recipe.pool),
+        dropout=recipe.dropout, pretrained=recipe.pretrained,
     )  # fmt: skip
     _try(built.network, data.train.shape, recipe)
+    _check_augmentation(recipe, data)
     preset = built.preset
     known = recipe.pretrained and preset.mean is not None and preset.std is not None
     mean, std = (preset.mean, preset.std) if known else (data.mean, data.std)
     return Prepared(data, built, mean or (), std or ())
+
+
+def _as_bytes(drawn: Drawn | None) -> Callable[[int, int | None], None] | None:
+    return None if drawn is None else lambda done, total: drawn(done, total or 0)
+
+
+def _check_augmentation(recipe: Recipe, data: Dataset) -> None:
+    names = data.augmentation if recipe.augmentation is None else recipe.augmentation
+    if "scene" in names and min(data.train.shape[1:]) <= SCENE_SHIFT:
+        raise OptionError(
+            f"The augmentation 'scene' shifts by {SCENE_SHIFT} pixels; the pictures are too small for it."
+        )
+
+
+def fingerprint(data: Dataset) -> str:
+    """SHA-256 of what training and validation hold: the classes' names, and each picture's class and place."""
+    digest = hashlib.sha256("\0".join(data.labels).encode())
+    for part in (data.train, data.validation):
+        digest.update(str(part.shape).encode() + part.labels.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _request(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Request:
@@ -145,13 +166,13 @@ def layout_for(network: nn.Module, device: torch.device) -> torch.memory_format:
 
 
 def first_filters(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Tensor]:
-    """The first weighted layer's kernels as pictures, `n c h w`, under its name; at most 64 of them.
+    """The first weighted layer's kernels as pictures, `n c h w`, under its name.
 
     A linear layer over the whole picture is shown as pictures too; another first layer has none.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
-            weight = module.weight.detach()[:_FILTERS].float().cpu().contiguous().clone()
+            weight = module.weight.detach().float().cpu().contiguous().clone()
             if isinstance(module, nn.Conv1d):
                 return {name: weight.unsqueeze(2)}
             if isinstance(module, nn.Conv2d):

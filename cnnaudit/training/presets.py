@@ -36,12 +36,14 @@ _OURS = {
 }
 _TORCHVISION = Preset(epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-4)
 _PRETRAINED = Preset(epochs=5, learning_rate=3e-4)
-_RATES = {"sgd": 0.05, "adam": 1e-3, "adamw": 3e-3}
+_OTHERWISE = {"sgd": (0.05, 5e-4), "adam": (1e-3, 0.0), "adamw": (3e-3, 0.01)}
+"""Learning rate and weight decay of an optimizer that is not the preset's own."""
 
 
 def preset(arch: str, *, pretrained: bool = False, optimizer: str | None = None) -> Preset:
-    """The defaults for an architecture; another optimizer than theirs brings its own learning rate."""
+    """The defaults for an architecture; another optimizer than theirs brings its own rate and decay."""
     found = _PRETRAINED if pretrained else _OURS.get(arch, Preset() if is_ours(arch) else _TORCHVISION)
-    if optimizer in (None, found.optimizer) or optimizer not in _RATES:
+    if optimizer in (None, found.optimizer) or optimizer not in _OTHERWISE:
         return found
-    return replace(found, optimizer=optimizer, learning_rate=_RATES[optimizer])
+    rate, decay = _OTHERWISE[optimizer]
+    return replace(found, optimizer=optimizer, learning_rate=rate, weight_decay=decay)

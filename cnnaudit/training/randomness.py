@@ -14,8 +14,11 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     before = random_state(device)
     try:
         torch.default_generator.manual_seed(seed)
-        if device.type != "cpu":
-            torch.get_device_module(device).manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
     finally:
         set_random_state(before, device)
@@ -24,16 +27,20 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
 def random_state(device: torch.device) -> list[Tensor]:
     """Of the CPU, and of the device where it is another."""
     states = [torch.get_rng_state()]
-    if device.type != "cpu":
-        states.append(torch.get_device_module(device).get_rng_state())
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    elif device.type == "mps":
+        states.append(torch.mps.get_rng_state())
     return states
 
 
 def set_random_state(states: list[Tensor], device: torch.device) -> None:
     """What `random_state` returned becomes the state again."""
     torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.get_device_module(device).set_rng_state(states[1])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states[1])
 
 
 @contextmanager

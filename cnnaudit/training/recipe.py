@@ -1,5 +1,6 @@
 """Everything that decides what a training makes, completed from the architecture's own defaults and checked."""
 
+import hashlib
 import math
 import shlex
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         texts = [str(item) for item in value]
         return ("x" if value and isinstance(value[0], int) else ",").join(texts) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def complete(arch: str, data: str, given: Mapping[str, Any]) -> Recipe:
@@ -123,7 +124,8 @@ def complete(arch: str, data: str, given: Mapping[str, Any]) -> Recipe:
 
 def default_name(arch: str, data: str) -> str:
     """Of the checkpoint: the architecture's and the dataset's, made fit for a file."""
-    arch = "pattern" if is_pattern(arch) else arch
+    if is_pattern(arch):  # each pattern has a name of its own
+        arch = f"pattern-{hashlib.sha256(arch.encode()).hexdigest()[:6]}"
     kind, _, place = data.partition(":")
     data = Path(place).resolve().name.partition(".")[0] if kind == "folder" else data
     return arch if arch == data else f"{arch}-{data}"
@@ -137,6 +139,10 @@ def _check(recipe: Recipe) -> None:
         raise OptionError(f"--momentum is for sgd; {recipe.optimizer} has no such option. Leave it out.")
     if recipe.unfreeze_after is not None and recipe.freeze == "none":
         raise OptionError("--unfreeze-after needs --freeze backbone: nothing is frozen.")
+    if recipe.unfreeze_after is not None and recipe.unfreeze_after >= recipe.epochs:
+        raise OptionError(
+            f"--unfreeze-after {recipe.unfreeze_after} never comes in {recipe.epochs} epochs. Leave it out."
+        )
     if recipe.pretrained and is_ours(recipe.arch):
         raise OptionError(f"{recipe.arch} has no pretrained weights; torchvision's classifiers do. Leave it out.")
     if recipe.freeze != "none" and not recipe.pretrained:
@@ -171,5 +177,5 @@ def _check_ranges(recipe: Recipe) -> None:
         value = getattr(recipe, label)
         if value is not None and not 0 <= value < 1:
             raise OptionError(f"The {label.replace('_', ' ')} is {value}; give a number from 0 to below 1.")
-    if recipe.seed < 0:
-        raise OptionError(f"The seed is {recipe.seed}; give a whole number from 0 up.")
+    if not 0 <= recipe.seed < 2**63:
+        raise OptionError(f"The seed is {recipe.seed}; give a whole number from 0 to 2**63 - 1.")

@@ -28,6 +28,9 @@ class Snapshot:
         start: the first layer's weights before the first step.
         first_loss: of the untrained network in validation.
         seconds: spent so far.
+        device: its kind.
+        data: fingerprint of the pictures' classes and their order.
+        notes: what the reader must know.
     """
 
     recipe: dict[str, Any]
@@ -43,6 +46,9 @@ class Snapshot:
     start: dict[str, Tensor]
     first_loss: float
     seconds: float
+    device: str
+    data: str
+    notes: list[str]
 
 
 def write(path: Path, snapshot: Snapshot) -> None:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from cnnaudit.errors import TrainingError
+from cnnaudit.memory import is_out_of_memory
+from cnnaudit.training.batches import parts
 from cnnaudit.training.precision import autocast
 
 
@@ -60,7 +62,8 @@ class Stepper:
         if size >= len(labels):
             return self._part(inputs, labels, 1.0)
         losses, rights = [], []
-        for part, known in zip(inputs.split(size), labels.split(size), strict=True):
+        sizes = parts(len(labels), size)
+        for part, known in zip(inputs.split(sizes), labels.split(sizes), strict=True):
             loss, right = self._part(part, known, len(known) / len(labels))
             losses.append(loss * (len(known) / len(labels)))
             rights.append(right)
@@ -89,8 +92,3 @@ class Stepper:
                 f"memory is short: batches of {batch} are worked in parts, and their gradients summed to the same step"
             )
         self.largest = (size + 1) // 2
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that memory is short; the CPU's allocator has no class of its own for it."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ import torch
 import toys
 
 from cnnaudit import checkpoints, loading, training
+from cnnaudit.data import datasets
 from cnnaudit.errors import TrainingError
-from cnnaudit.training.running import Paths
-from cnnaudit.training.snapshots import read
+from cnnaudit.training.session import Paths
+from cnnaudit.training.snapshots import read, write
 
 CHOICES = {"data": "toy", "epochs": 5, "batch_size": 16, "device": "cpu", "dropout": 0.3, "seed": 2}
 
@@ -95,6 +97,62 @@ def test_after_ctrl_c_it_goes_on_to_the_same_bits(whole, tmp_path):
     assert cut.ended in ("interrupted, in epoch 3 of 5", "interrupted, after epoch 3 of 5")
     resumed = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
     assert resumed.path.read_bytes() == whole.path.read_bytes()
+
+
+@pytest.mark.parametrize("moment", ["before the first step", "in the first epoch"])
+def test_what_is_stopped_early_goes_on_too(whole, tmp_path, moment):
+    if moment == "in the first epoch":
+        with pytest.raises(Stopped):
+            training.train("cnn2", out=tmp_path, progress=stop_at(1, 2), **CHOICES)
+    else:
+        cut = training.train("cnn2", out=tmp_path, time_limit=1e-6, **CHOICES)
+        assert cut.ended == "after the time limit of 1e-06 s, in epoch 1 of 5"
+    resumed = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_what_patience_had_ended_is_not_trained_further(moving_toy, tmp_path, monkeypatch):
+    """The process dies while the tests are being asked."""
+    choices = CHOICES | {"epochs": 60, "patience": 2, "learning_rate": 0.02}
+    whole = training.train("cnn2", out=tmp_path / "whole", **choices)
+    assert len(whole.history) < 60
+
+    def dies(*_):
+        raise Stopped
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr("cnnaudit.training.session.examined", dies)
+        training.train("cnn2", out=tmp_path, **choices)
+    resumed = training.train("cnn2", out=tmp_path, resume=True, **choices)
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_other_pictures_are_refused(moving_toy, tmp_path, monkeypatch):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(2), **CHOICES)
+    other = toys.source(toys.dataset(124, augmentation=("crop", "flip")))
+    monkeypatch.setitem(datasets.DATASETS, "toy", other)
+    with pytest.raises(TrainingError, match="no longer what it was"):
+        training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+
+
+def test_another_device_is_refused(moving_toy, tmp_path):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(2), **CHOICES)
+    path = Paths.of(tmp_path, "cnn2-toy").snapshot
+    write(path, replace(read(path), device="cuda"))
+    with pytest.raises(TrainingError, match=r"begun on cuda.*--device cuda"):
+        training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+
+
+def test_a_short_memory_is_remembered(moving_toy, tmp_path):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(2), **CHOICES)
+    path = Paths.of(tmp_path, "cnn2-toy").snapshot
+    write(path, replace(read(path), largest=4, notes=["memory is short"]))
+    result = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert result.notes == ("memory is short",)
+    assert "memory is short" in result.report().html()
 
 
 def test_a_time_limit_ends_it_and_keeps_the_best(moving_toy, tmp_path):

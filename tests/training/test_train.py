@@ -3,6 +3,9 @@
 import csv
 import json
 import math
+import resource
+import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,9 +14,12 @@ from torch import nn
 
 from cnnaudit import checkpoints, loading, training
 from cnnaudit.data import datasets, scenes
-from cnnaudit.errors import OptionError, TrainingError, UnknownModelError
+from cnnaudit.data.splits import Files
+from cnnaudit.errors import DataError, OptionError, TrainingError, UnknownModelError
 from cnnaudit.models import ARCHITECTURES, cnn2
-from cnnaudit.training.running import Paths
+from cnnaudit.training import precision
+from cnnaudit.training.batches import parts
+from cnnaudit.training.session import Paths
 
 TOY = {"data": "toy", "epochs": 3, "batch_size": 16, "device": "cpu", "learning_rate": 0.01, "seed": 3}
 SCENES = {"samples": 96, "test_samples": 20, "batch_size": 16, "epochs": 3, "seed": 3, "device": "cpu"}
@@ -61,8 +67,8 @@ def test_the_card_tells_how_it_was_made(trained):
     assert (card.architecture, card.dataset, card.channels) == ("husky-wolf", "husky-wolf", 3)
     assert card.training["command"] == (
         "cnnaudit train husky-wolf --data husky-wolf --epochs 3 --batch-size 16 --optimizer adamw --lr 0.003 "
-        "--weight-decay 0.01 --schedule cosine --warm-up 0.1 --label-smoothing 0 --augment scene --precision float32 "
-        "--seed 3 --name husky-wolf --correlation 1 --samples 96 --test-samples 20"
+        "--weight-decay 0.01 --schedule cosine --warm-up 0.1 --label-smoothing 0.0 --augment scene --precision float32 "
+        "--seed 3 --name husky-wolf --correlation 1.0 --samples 96 --test-samples 20"
     )
     assert card.training["test_accuracy"] == {test.name: test.accuracy.value for test in result.tests}
     assert len(card.training["history"]) == 3
@@ -100,7 +106,7 @@ def test_the_loop_is_the_plain_loop(toy, tmp_path):
     torch.manual_seed(TOY["seed"])
     network = cnn2(labels=4, channels=1, size=(8, 8)).train()
     torch.set_rng_state(before)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, weight_decay=0.01, momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, weight_decay=5e-4, momentum=0.9, nesterov=True)
     rng, kept = torch.Generator().manual_seed(TOY["seed"]), {}
     for epoch in range(1, 4):
         for chosen in torch.randperm(120, generator=rng).split(16):
@@ -155,6 +161,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(toy, tmp_path, mo
     with pytest.raises(TrainingError, match=r"in epoch 2, step 3 of 8, at learning rate .* epoch 1 are kept"):
         training.train("diverging", out=tmp_path, **TOY)
     paths = Paths.of(tmp_path, "diverging-toy")
+    assert "not finite in epoch 2" in json.loads(paths.json.read_text())["ended"]
     card = checkpoints.read_card(paths.checkpoint)
     assert card is not None
     assert card.training["kept_epoch"] == 1
@@ -180,7 +187,23 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(toy, tmp_path, monkeypatch
     with pytest.raises(TrainingError, match=r"No space left on device.*whole"):
         training.train("cnn2", out=tmp_path, **TOY)
     assert old.read_bytes() == b"yesterday's"
-    assert list(tmp_path.iterdir()) == [old]
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+@pytest.mark.parametrize("room", [60_000, 200_000], ids=["for no checkpoint", "for no snapshot"])
+def test_a_disk_that_is_really_full_says_so_and_loses_nothing(toy, tmp_path, room):
+    """A limit on the size of files: safetensors and torch each have an error of their own for it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"cannot be written to any more.*Make room"):
+            training.train("mlp", out=tmp_path, **TOY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    result = training.train("mlp", out=tmp_path, resume=True, **TOY)
+    assert len(result.history) == 3
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_training(toy, tmp_path):
@@ -264,13 +287,17 @@ def test_mistakes_are_the_most_confident_wrong_answers(toy, tmp_path):
         ({"time_limit": 0.0}, OptionError, "time limit is 0"),
         ({"seed": -1}, OptionError, "seed is -1"),
         ({"arch": "vgg11"}, OptionError, "vgg11 cannot take the 3 x 8 x 8 pictures of toy.*--input-size"),
+        ({"seed": 2**64}, OptionError, "seed is"),
+        ({"augmentation": ("scene",), "arch": "mnist1d-cnn", "data": "signals"}, OptionError, "too small"),
+        ({"arch": "cnn2", "data": None}, OptionError, "What is cnn2 to learn"),
         ({"device": "abacus"}, OptionError, "abacus"),
         ({"data": "husky-wolf", "samples": 1}, OptionError, "at least 2"),
         ({"data": "husky-wolf", "correlation": 2.0}, OptionError, r"correlation is 2\.0"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_wrong_arguments_are_refused(toy, tmp_path, change, error, words):
+def test_wrong_arguments_are_refused(toy, tmp_path, monkeypatch, change, error, words):
+    monkeypatch.setitem(datasets.DATASETS, "signals", toys.source(toys.signals()))
     with pytest.raises(error, match=words):
         training.train(**({"arch": "cnn2", "out": tmp_path} | TOY | change))
 
@@ -282,6 +309,60 @@ def test_a_checkpoint_of_each_kind_loads_as_it_is(toy, tmp_path, arch):
     again = loading.load(result.path, device="cpu")
     assert torch.equal(again.scores(pixels), result.classifier.scores(pixels))
     assert again.labels == toys.LABELS
+
+
+def test_a_last_batch_of_one_picture_joins_the_one_before(toy, tmp_path):
+    """120 pictures by 17 leave 1, of which batch normalisation has no variance."""
+    assert parts(120, 17) == [17] * 6 + [18]
+    assert (parts(3, 2), parts(1, 5), parts(4, 2), parts(5, 1)) == ([3], [1], [2, 2], [1] * 5)
+    result = training.train("[c4 b r p]*3 f4", out=tmp_path, **(TOY | {"batch_size": 17, "epochs": 1}))
+    assert math.isfinite(result.history[0].loss)
+
+
+def test_bfloat16_trains_and_is_recorded(toy, tmp_path):
+    result = training.train("logistic", out=tmp_path, precision="bfloat16", **TOY)
+    assert result.run.dtype == result.facts.recipe["precision"] == "bfloat16"
+    assert "--precision bfloat16" in result.run.command
+    assert all(weights.dtype == torch.float32 for weights in result.classifier.network.parameters())
+    plain = training.train("logistic", out=tmp_path / "plain", **TOY)
+    assert result.history[-1].loss == pytest.approx(plain.history[-1].loss, rel=0.02)
+    assert result.history[-1].loss != plain.history[-1].loss
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [((3.0, 1.0), "bfloat16"), ((1.0, 1.0), "float32")])
+def test_half_precision_is_chosen_only_where_it_is_faster(toy, tmp_path, monkeypatch, seconds, chosen):
+    monkeypatch.setattr(precision, "_native_half", lambda _device: torch.bfloat16)
+    times = dict(zip((torch.float32, torch.bfloat16), seconds, strict=True))
+    monkeypatch.setattr(precision, "_step_seconds", lambda _network, _images, dtype: times[dtype])
+    short = TOY | {"epochs": 1}
+    assert training.train("logistic", out=tmp_path, **short).run.dtype == chosen
+    steady = training.train("logistic", out=tmp_path / "steady", deterministic=True, **short)
+    assert steady.run.dtype == "float32", "what is measured is not deterministic"
+
+
+def test_torch_s_settings_are_as_before_a_deterministic_training(toy, tmp_path):
+    assert not torch.are_deterministic_algorithms_enabled()
+    seen = []
+    training.train(
+        "cnn2", out=tmp_path, deterministic=True,
+        progress=lambda _step: seen.append(torch.are_deterministic_algorithms_enabled()), **TOY,
+    )  # fmt: skip
+    assert all(seen)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_picture_that_can_no_longer_be_read_is_named(toy, tmp_path, monkeypatch):
+    made = toys.dataset(streamed=True)
+
+    def read(index):
+        if index == 7:
+            raise DataError("photos/7.jpg can no longer be read")
+        return made.train[index]
+
+    broken = replace(made, train=Files(made.train.labels, made.train.shape, read))
+    monkeypatch.setitem(datasets.DATASETS, "toy", toys.source(broken))
+    with pytest.raises(DataError, match=r"^photos/7\.jpg can no longer be read$"):
+        training.train("cnn2", out=tmp_path, **TOY)
 
 
 def test_half_precision_halves_the_file_and_is_what_was_tested(toy, tmp_path):

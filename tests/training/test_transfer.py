@@ -42,6 +42,7 @@ def test_a_frozen_backbone_stays_to_the_bit(toy, tmp_path, resnet):
     before = {key: value for key, value in resnet.items() if not key.startswith("fc.")}
     assert changed(result, before) == set(), "batch norm's running statistics included"
     assert result.classifier.network.fc.out_features == 4
+    assert result.facts.architecture.trainable == 512 * 4 + 4, "the page says how much learned"
     assert result.classifier.mean == pytest.approx((0.485, 0.456, 0.406)), "as the pretrained weights want it"
     assert torch.equal(loading.load(result.path, device="cpu").network.fc.weight, result.classifier.network.fc.weight)
 
@@ -53,6 +54,15 @@ def test_what_is_unfrozen_learns_in_the_epochs_behind(toy, tmp_path, resnet):
     assert frozen.history[1].loss != result.history[1].loss
     if result.best_epoch == 2:
         assert changed(result, {k: v for k, v in resnet.items() if "fc" not in k}) >= {"conv1", "layer1", "bn1"}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_each_optimizer_takes_up_what_is_unfrozen(toy, tmp_path, resnet, optimizer):
+    result = training.train(
+        "resnet18", out=tmp_path, freeze="backbone", unfreeze_after=1, optimizer=optimizer, **CHOICES
+    )
+    assert len(result.history) == 2
+    assert result.facts.architecture.trainable == result.facts.architecture.parameters
 
 
 def test_the_head_alone_gets_better(toy, tmp_path, resnet):
