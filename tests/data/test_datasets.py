@@ -17,6 +17,7 @@ from cnnaudit.data.datasets import DATASETS, Dataset, Files, Request, Split, dat
 from cnnaudit.data.resizing import adapted, resized
 from cnnaudit.data.splits import held_out
 from cnnaudit.errors import DataError, OptionError
+from cnnaudit.geometry import fit
 
 REAL = Request(root=SHARED / "data", download=False)
 
@@ -193,10 +194,11 @@ class TestResizing:
     COLOUR = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (5, 3, 20, 30), dtype=np.uint8))
 
     @pytest.mark.parametrize("size", [(32, 32), (10, 15), (8, 50), (1, 1)])
-    def test_sizes_change_as_pillow_changes_them(self, size: tuple[int, int]) -> None:
+    def test_sizes_change_as_a_classifier_changes_them(self, size: tuple[int, int]) -> None:
+        """By Pillow, which sees to what is explained: a network is trained on what it will be asked."""
         ours = resized(self.COLOUR, (3, *size)).permute(0, 2, 3, 1).numpy().astype(int)
         for image, got in zip(self.COLOUR.permute(0, 2, 3, 1).numpy(), ours, strict=True):
-            theirs = np.asarray(Pillow.fromarray(image).resize(size[::-1], Pillow.Resampling.BILINEAR))
+            theirs = fit(image, size, None, "bilinear", 3)
             assert np.abs(theirs.astype(int) - got).max() <= 1
 
     def test_colour_becomes_pillows_grey(self) -> None:
