@@ -13,11 +13,13 @@ from cnnaudit.attribution.deep_lift import deep_lift
 from cnnaudit.attribution.gradients import input_x_gradient, saliency, smoothgrad
 from cnnaudit.attribution.guided_backprop import guided_backprop
 from cnnaudit.attribution.integrated_gradients import integrated_gradients
+from cnnaudit.attribution.kernel_shap import kernel_shap
 from cnnaudit.attribution.lime import lime
 from cnnaudit.attribution.occlusion import occlusion
 from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.rise import rise
 from cnnaudit.attribution.score_cam import score_cam
+from cnnaudit.attribution.shapley import shapley
 from cnnaudit.attribution.yardsticks import edges, random
 from cnnaudit.results import Attribution, MethodCard
 
@@ -129,6 +131,27 @@ METHODS: dict[str, Method] = {
         says="How much each segment adds to the score, on average over many half-hidden copies of the picture.",
         cannot_say="It depends on the segments and on what hides them, and a linear model may not fit.",
         paper="Ribeiro et al. 2016, arXiv:1602.04938",
+    ),
+    "kernel_shap": Method(
+        kernel_shap,
+        title="KernelSHAP",
+        unit="score",
+        signed=True,
+        says="Each segment's fair share in the score above that of the fill: its mean effect over all orders in "
+        "which segments are shown; the shares add up.",
+        cannot_say="It depends on the segments and on what hides them, and most of the pictures asked about are "
+        "ones that the network has never seen.",
+        paper="Lundberg and Lee 2017, arXiv:1705.07874; Covert and Lee 2021, arXiv:2012.01536",
+    ),
+    "shapley": Method(
+        shapley,
+        title="Shapley values",
+        unit="score",
+        signed=True,
+        says="The same shares as KernelSHAP's, measured step by step while segments are shown in random orders.",
+        cannot_say="It takes many pictures an order, so its intervals are wide; and it depends on the segments and on "
+        "what hides them.",
+        paper="Castro et al. 2009, Computers & Operations Research 36; Mitchell et al. 2022, arXiv:2104.12199",
     ),
     "rise": Method(
         rise,

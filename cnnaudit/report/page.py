@@ -191,4 +191,3 @@ def _findings(explanation: Explanation, values: np.ndarray) -> Iterator[Row]:
     if values.max() > 0:
         yield "share of the positive values in the top tenth of the pixels", numbers.percent(explanation.concentration)
     yield "forward passes", numbers.count(explanation.forward_passes)
-

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from cnnaudit import Classifier, explain
 from cnnaudit.attribution import METHODS
 from cnnaudit.attribution.designs import every_mask, hadamard_pairs
+from cnnaudit.attribution.lime_package import to_lime_package
 from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.regression import _jackknife, fit_all, ridge
 from cnnaudit.attribution.segments import Regions, Segmentation, grid, hidden_by, segmented
-from cnnaudit.errors import NotApplicableError, OptionError
+from cnnaudit.errors import MethodError, NotApplicableError, OptionError
 from cnnaudit.fills import filled
 
 
@@ -331,3 +332,32 @@ def test_fills(fill: str, size: tuple[int, int]) -> None:
         torch.testing.assert_close(nothing, x.mean((2, 3), keepdim=True).expand_as(x))
     else:
         assert nothing.std() <= x.std() or x.numel() == 3
+
+
+# As the lime package's own
+
+
+@pytest.mark.parametrize("segmentation", ["slic", "grid"])
+def test_an_explanation_converts_to_the_packages_own(segmentation: str) -> None:
+    clf, x = classifier("in_place"), picture((32, 40))
+    options = {"segments": 12, "segmentation": segmentation, "samples": 100}
+    why = explain(clf, x, method="lime", target=TARGET, options=options)
+    made = to_lime_package(why)
+    shown, mask = made.get_image_and_mask(TARGET, positive_only=True, num_features=3, hide_rest=True)
+    top = sorted(set(why.heatmap.unique().tolist()))[-3:]
+    np.testing.assert_array_equal(mask == 1, np.isin(why.heatmap.numpy(), [v for v in top if v > 0]))
+    np.testing.assert_allclose(shown[mask == 1], x[0].permute(1, 2, 0).numpy()[mask == 1])
+    assert made.score == why.facts["r2"] and made.top_labels == [TARGET]
+
+
+def test_a_grey_picture_and_own_segments_convert_too() -> None:
+    clf = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 3)), input_size=28, channels=1)
+    x, labels = picture((28, 28), channels=1), np.arange(28 * 28).reshape(28, 28) // 100
+    made = to_lime_package(explain(clf, x, method="lime", target=1, options={"regions": labels}))
+    np.testing.assert_array_equal(made.segments, labels)
+    assert made.get_image_and_mask(1, positive_only=False)[0].shape == (28, 28, 3)
+
+
+def test_other_methods_do_not_convert() -> None:
+    with pytest.raises(MethodError, match="occlusion"):
+        to_lime_package(explain(classifier("in_place"), picture((32, 40)), method="occlusion"))

@@ -17,12 +17,14 @@ from cnnaudit.errors import NotApplicableError
 from cnnaudit.options import defaults
 
 LAYER_METHODS = ("grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "ablation_cam", "score_cam")
-SEEDED = ("lime", "rise", "smoothgrad", "random")
+SEEDED = ("lime", "kernel_shap", "shapley", "rise", "smoothgrad", "random")
 QUICK = {
     "smoothgrad": {"samples": 3},
     "integrated_gradients": {"steps": 2, "max_steps": 3, "baselines": ("black", "blur")},
     "occlusion": {"window": 16},
     "lime": {"samples": 12, "segments": 6},
+    "kernel_shap": {"samples": 40, "segments": 16, "segmentation": "grid"},
+    "shapley": {"samples": 30, "segments": 4, "segmentation": "grid"},
     "rise": {"samples": 24},
     "score_cam": {"channels": 24},
 }
