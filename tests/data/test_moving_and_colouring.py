@@ -1,0 +1,80 @@
+"""What "crop", "flip" and "colour" do to training pictures, against plain indexing."""
+
+import pytest
+import torch
+
+from cnnaudit.data.augmentation import AUGMENTATIONS, augment, known
+from cnnaudit.errors import OptionError
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(n=200, side=16):
+    """Grey pictures whose pixels tell where they come from: 16 * row + column."""
+    return torch.arange(side * side, dtype=torch.uint8).view(1, 1, side, side).expand(n, 1, side, side).contiguous()
+
+
+def back(pixels):
+    return (pixels * 255).round().to(torch.uint8)
+
+
+def test_nothing_asked_for_changes_nothing():
+    images = numbered(3)
+    assert torch.equal(back(augment(images, (), rng())), images)
+
+
+def test_a_flip_mirrors_half_of_the_pictures_and_nothing_else():
+    images = numbered()
+    changed = back(augment(images, ("flip",), rng()))
+    mirrored = (changed == images.flip(-1)).flatten(1).all(1)
+    assert bool((mirrored | (changed == images).flatten(1).all(1)).all())
+    assert 0.35 < float(mirrored.float().mean()) < 0.65
+
+
+def test_a_crop_shifts_by_up_to_an_eighth_with_a_mirrored_border():
+    images = numbered()
+    changed = back(augment(images, ("crop",), rng()))
+    framed = torch.nn.functional.pad(images.float(), (2,) * 4, mode="reflect").to(torch.uint8)
+    windows = {
+        (down, right): framed[0, :, down : down + 16, right : right + 16] for down in range(5) for right in range(5)
+    }
+    found = [next(key for key, window in windows.items() if torch.equal(window, picture)) for picture in changed]
+    assert set(found) == set(windows), "each shift occurs, each picture by its own"
+
+
+def test_colours_stay_in_range_and_near_what_they_were():
+    images = torch.randint(60, 190, (100, 3, 8, 8), generator=rng(1), dtype=torch.uint8)
+    changed = augment(images, ("colour",), rng())
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    ratio = changed.mean((1, 2, 3)) / (images.float() / 255).mean((1, 2, 3))
+    assert 0.78 < float(ratio.min()) < 0.9 < 1.1 < float(ratio.max()) < 1.22
+
+
+def test_grey_pictures_take_colour_too():
+    assert augment(numbered(4), ("colour",), rng()).shape == (4, 1, 16, 16)
+
+
+@pytest.mark.parametrize("names", [("crop",), ("flip",), ("colour",), ("crop", "flip", "colour")])
+def test_the_same_seed_gives_the_same_pictures_and_the_given_ones_stay(names):
+    images = torch.randint(0, 256, (9, 3, 16, 16), generator=rng(2), dtype=torch.uint8)
+    before = images.clone()
+    first = augment(images, names, rng(3))
+    assert torch.equal(first, augment(images, names, rng(3)))
+    assert not torch.equal(first, augment(images, names, rng(4)))
+    assert torch.equal(images, before)
+
+
+def test_signals_move_along_their_length_only():
+    signals = torch.rand(6, 1, 1, 40, generator=rng(5))
+    changed = augment(signals, ("crop",), rng())
+    assert changed.shape == signals.shape
+    assert set(changed.flatten().tolist()) <= set(signals.flatten().tolist())
+
+
+def test_names_are_checked():
+    assert known(["crop", "flip"]) == ("crop", "flip")
+    assert "scene" in AUGMENTATIONS
+    with pytest.raises(OptionError, match="Did you mean 'colour'"):
+        known(["color"])
