@@ -37,11 +37,9 @@ def answers(classifier: ca.Classifier, pixels: torch.Tensor) -> torch.Tensor:
 
 def measured(classifier: ca.Classifier, pixels: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, float]]:
     """For each shift: accuracy, and the share of answers that the next pixel leaves as they are."""
-    given = {
-        (shift, way): answers(classifier, moved(pixels, shift * way[0], shift * way[1]))
-        for shift in range(MOST + 1)
-        for way in DIRECTIONS
-    }
+    places = {(shift * down, shift * right) for shift in range(MOST + 1) for down, right in DIRECTIONS}
+    at = {place: answers(classifier, moved(pixels, *place)) for place in places}
+    given = {(shift, way): at[shift * way[0], shift * way[1]] for shift in range(MOST + 1) for way in DIRECTIONS}
     rows = []
     for shift in range(MOST + 1):
         right = [(given[shift, way] == labels).float().mean() for way in DIRECTIONS]
@@ -50,29 +48,37 @@ def measured(classifier: ca.Classifier, pixels: torch.Tensor, labels: torch.Tens
     return rows
 
 
-def plot(found: dict[str, list[tuple[float, float]]]) -> str:
-    """Accuracy against shift as SVG."""
-    low = min(row[0] for rows in found.values() for row in rows)
-    floor = max(0.0, int(low * 10) / 10)
+def panel(title: str, left: int, found: dict[str, list[float]]) -> list[str]:
+    """One chart: a share against the shift, a line for each pooling."""
+    floor = max(0.0, int(10 * min(min(values) for values in found.values())) / 10)
 
-    def place(shift: float, accuracy: float) -> str:
-        return f"{70 + 110 * shift:.1f},{260 - 230 * (accuracy - floor) / (1 - floor):.1f}"
+    def place(shift: float, share: float) -> str:
+        return f"{left + 70 * shift:.1f},{260 - 220 * (share - floor) / (1 - floor):.1f}"
 
-    parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 310" font-family="sans-serif" font-size="13">']
-    parts.append('<rect width="620" height="310" fill="#fff"/>')
+    parts = [f'<text x="{left}" y="20">{title}</text>']
     for k in range(5):
         value = floor + (1 - floor) * k / 4
         y = place(0, value).partition(",")[2]
-        parts.append(f'<path d="M70 {y}H510" stroke="#ddd"/>')
-        parts.append(f'<text x="62" y="{y}" dy="4" text-anchor="end">{value:.0%}</text>')
-    parts += [f'<text x="{70 + 110 * s}" y="280" text-anchor="middle">{s}</text>' for s in range(MOST + 1)]
-    parts.append('<text x="70" y="18">share of right answers</text>')
-    parts.append('<text x="290" y="302" text-anchor="middle">shift in pixels</text>')
-    for pool, rows in found.items():
-        points = " ".join(place(shift, row[0]) for shift, row in enumerate(rows))
+        parts.append(f'<path d="M{left} {y}h{70 * MOST}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 8}" y="{y}" dy="4" text-anchor="end">{value:.0%}</text>')
+    parts += [f'<text x="{left + 70 * s}" y="280" text-anchor="middle">{s}</text>' for s in range(MOST + 1)]
+    parts.append(f'<text x="{left + 35 * MOST}" y="302" text-anchor="middle">shift in pixels</text>')
+    for pool, values in found.items():
+        points = " ".join(place(shift, value) for shift, value in enumerate(values))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[pool]}" stroke-width="2.5"/>')
-        x, y = place(MOST, rows[-1][0]).split(",")
-        parts.append(f'<text x="{float(x) + 8}" y="{y}" dy="4" fill="{COLOURS[pool]}">{pool}-pooling</text>')
+        x, y = place(len(values) - 1, values[-1]).split(",")
+        parts.append(f'<text x="{float(x) + 8}" y="{y}" dy="4" fill="{COLOURS[pool]}">{pool}</text>')
+    return parts
+
+
+def plot(found: dict[str, list[tuple[float, float]]]) -> str:
+    """Accuracy and consistency against shift as SVG."""
+    right = {pool: [row[0] for row in rows] for pool, rows in found.items()}
+    same = {pool: [row[1] for row in rows[:-1]] for pool, rows in found.items()}
+    parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 310" font-family="sans-serif" font-size="13">']
+    parts.append('<rect width="860" height="310" fill="#fff"/>')
+    parts += panel("right answers", 60, right)
+    parts += panel("answers that one pixel more leaves as they are", 490, same)
     return "\n".join([*parts, "</svg>\n"])
 
 
