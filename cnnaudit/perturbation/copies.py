@@ -11,7 +11,8 @@ from cnnaudit.devices import AS_IS, Form, agreement, forms, limit
 from cnnaudit.errors import MethodError, OptionError
 from cnnaudit.hooks import preserved_randomness
 from cnnaudit.perturbation.loop import BatchSize, Loop, Progress
-from cnnaudit.perturbation.masks import Masks
+from cnnaudit.perturbation.masks import Masks, Windows
+from cnnaudit.perturbation.stage import Stage, by_patches
 from cnnaudit.shapes import Logits, Pixels
 
 Precision = Literal["auto", "float32"]
@@ -63,7 +64,7 @@ class Copies:
         size = BatchSize(_FIXED.get(classifier.device.type, 64) if batch is None else batch, 0, settled=True)
         self._grows = batch is None
         self._loop = Loop(size, classifier.device, expected=expected, progress=progress, time_limit=time_limit)
-        self._stage: _Stage | None = None
+        self._stage: Stage | None = None
         self._notes: list[str] = []
 
     def scores(self, masks: Masks) -> Logits:
@@ -134,10 +135,10 @@ class Copies:
     def _room(self) -> int:
         return self._loop.batch.size
 
-    def _in(self, form: Form) -> "_Stage":
-        return _Stage(self.classifier, form, self._kept, self._fill)
+    def _in(self, form: Form) -> "Stage":
+        return Stage(self.classifier, form, self._kept, self._fill)
 
-    def _prepared(self, masks: Masks) -> "_Stage":
+    def _prepared(self, masks: Masks) -> "Stage":
         """The network in the fastest form whose scores of some of these copies agree with its own."""
         plain = self._in(AS_IS)
         rows = sorted({i * (len(masks) - 1) // (_PROBED - 1) for i in range(_PROBED)})
@@ -147,13 +148,15 @@ class Copies:
             return plain
         wanted = (found.reduced, found.exact) if self.precision == "auto" else (found.exact,)
         stage = self._first_that_agrees([form for form in wanted if form], plain, probe)
+        if isinstance(masks, Windows):
+            stage = by_patches(stage, masks) or stage
         if self._grows:
-            place = f"batch of {stage.form} on {self.classifier.device} at {tuple(probe.shape[1:])}"
+            place = f"batch of {stage.form}, patches {stage.patches}, at {tuple(probe.shape[1:])}"
             first, largest = _GROWING.get(self.classifier.device.type, (32, 512))
             self._loop.batch = self.classifier.found.setdefault(place, BatchSize(first, largest))
         return stage
 
-    def _first_that_agrees(self, wanted: list[Form], plain: "_Stage", probe: Tensor) -> "_Stage":
+    def _first_that_agrees(self, wanted: list[Form], plain: "Stage", probe: Tensor) -> "Stage":
         with preserved_randomness():
             expected = plain.ask(probe.clone()) if wanted[0] != AS_IS else None
             for form in wanted:
@@ -164,41 +167,6 @@ class Copies:
                     return stage
                 self._notes.append(_disagrees(form))
         return plain
-
-
-class _Stage:
-    """The network in one form, and the memory in which the copies for it are composed."""
-
-    def __init__(self, classifier: Classifier, form: Form, kept: Pixels, fill: Pixels) -> None:
-        self.classifier, self.form = classifier, form
-        self.network = form.network(classifier)
-        self._kept, self._fill = (each.to(form.dtype or classifier.dtype).contiguous() for each in (kept, fill))
-        self._memory: tuple[Tensor, Tensor, Tensor] | None = None
-
-    def scores(self, masks: Masks, start: int, stop: int, room: int) -> Logits:
-        """The scores of the copies `start` to `stop`, `n k`; memory is kept for `room` of them."""
-        return self.ask(self.composed(masks, start, stop, room))
-
-    def ask(self, given: Tensor) -> Logits:
-        """The scores of what the network is given."""
-        scores = self.classifier.read(self.network(given), len(given))
-        return scores.clone()  # they may be a view of what the network was given, which the next copies overwrite
-
-    def composed(self, masks: Masks, start: int, stop: int, room: int) -> Tensor:
-        """The copies `start` to `stop` as the network is given them; overwritten by the next ones."""
-        painted, flat, given = (each[: stop - start] for each in self._reserved(room))
-        masks.paint(start, stop, painted)
-        torch.lerp(self._fill, self._kept, painted[:, None], out=flat)  # exact where the mask is 0 or 1
-        return given.copy_(flat) if self.form.channels_last else flat
-
-    def _reserved(self, room: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Room for masks, copies, and copies in the form's layout: composing plane by plane is several times faster."""
-        if self._memory is None or len(self._memory[0]) != room:
-            self._memory = None
-            flat = self._kept.new_empty((room, *self._kept.shape[1:]))
-            given = torch.empty_like(flat, memory_format=torch.channels_last) if self.form.channels_last else flat
-            self._memory = flat.new_empty((room, *flat.shape[2:])), flat, given
-        return self._memory
 
 
 def _disagrees(form: Form) -> str:

@@ -139,4 +139,3 @@ class Loop:
             )
         self.batch.halve()
         self._halved = True
-
