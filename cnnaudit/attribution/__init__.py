@@ -20,6 +20,7 @@ from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.rise import rise
 from cnnaudit.attribution.score_cam import score_cam
 from cnnaudit.attribution.shapley import shapley
+from cnnaudit.attribution.sufficient import sufficient
 from cnnaudit.attribution.yardsticks import edges, random
 from cnnaudit.results import Attribution, MethodCard
 
@@ -152,6 +153,17 @@ METHODS: dict[str, Method] = {
         cannot_say="It takes many pictures an order, so its intervals are wide; and it depends on the segments and on "
         "what hides them.",
         paper="Castro et al. 2009, Computers & Operations Research 36; Mitchell et al. 2022, arXiv:2104.12199",
+    ),
+    "sufficient": Method(
+        sufficient,
+        title="Sufficient set",
+        unit="probability when shown alone",
+        signed=False,
+        says="The fewest segments found that alone are still called the target; and, as a part, the fewest whose "
+        "loss ends the prediction. Both are verified by asking the network.",
+        cannot_say="Other sets may do as well, or smaller ones that the search did not meet; and a part on its own "
+        "is a picture that the network has never seen.",
+        paper="after Ribeiro et al. 2016, arXiv:1602.04938; Carter et al. 2019, arXiv:1810.03805",
     ),
     "rise": Method(
         rise,

@@ -25,6 +25,7 @@ QUICK = {
     "lime": {"samples": 12, "segments": 6},
     "kernel_shap": {"samples": 40, "segments": 16, "segmentation": "grid"},
     "shapley": {"samples": 30, "segments": 4, "segmentation": "grid"},
+    "sufficient": {"samples": 64, "segments": 6, "segmentation": "grid"},  # all masks: the seed does not matter
     "rise": {"samples": 24},
     "score_cam": {"channels": 24},
 }
@@ -64,7 +65,7 @@ def test_map_is_finite_float32_on_cpu_and_as_large_as_the_picture(method: str, a
     assert not heatmap.requires_grad
     assert heatmap.is_contiguous()
     assert torch.isfinite(heatmap).all()
-    assert heatmap.any()
+    assert heatmap.any() or method == "sufficient"  # of which some untrained networks need no segment
 
 
 @pytest.mark.parametrize(("method", "architecture"), APPLICABLE)
