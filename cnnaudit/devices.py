@@ -20,7 +20,7 @@ from cnnaudit.twins import Pair, can_have_twin, foldable, twin
 
 SMALL = 500_000
 """Networks with fewer parameters run as they are: there is little to gain, and the same bits come every time."""
-WORTHWHILE = 200
+WORTHWHILE = 100
 """For fewer pictures than this nothing is measured or looked up: the network runs as it is."""
 _RUNS, _SHARE = 2, 0.01  # a form is timed at least so often, and for this share of the work ahead
 _SECONDS = 2.0  # of work below which measuring would cost more than it saves

@@ -127,7 +127,7 @@ def test_nothing_is_measured_where_it_does_not_pay(why: str, monkeypatch: pytest
             clf = Classifier(torch.jit.trace(clf.network, probe(clf)), input_size=clf.input_size)
     if why == "small":
         monkeypatch.setattr(devices, "SMALL", 1 + sum(p.numel() for p in clf.network.parameters()))
-    assert found(clf, 199 if why == "few" else 10**6) is None
+    assert found(clf, 99 if why == "few" else 10**6) is None
 
 
 def test_random_state_is_left_alone(always: None) -> None:

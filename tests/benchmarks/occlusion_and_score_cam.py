@@ -75,11 +75,12 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     repeats = 1 if arguments.quick else arguments.repeats
-    window, stride, channels = (30, 16, 256) if arguments.quick else (15, 8, None)
+    window, stride, channels = (30, 19, 256) if arguments.quick else (15, 8, None)
 
     network = build(arguments.model)
     classifier = ca.Classifier(network, mean=MEAN, std=STD, name=arguments.model)
-    pixels = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    coarse = torch.rand(1, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    pixels = nn.functional.interpolate(coarse, (224, 224), mode="bicubic").clamp(0, 1)
     top = classifier.predict(pixels)[0].index
     query = Query(classifier, pixels, classifier.target(top))
     whole, layer = Normalized(network).eval(), find_layer(classifier, pixels)
