@@ -31,6 +31,7 @@ _WEIGHTS = Path(__file__).parent / "weights"
 BUNDLED: dict[str, Path] = {
     "husky-wolf": _WEIGHTS / "husky-wolf.safetensors",
     "husky-wolf-fair": _WEIGHTS / "husky-wolf-fair.safetensors",
+    "mnist": _WEIGHTS / "mnist.safetensors",
 }
 """Checkpoints that come with the package, each with its card (`.md`) beside it."""
 
