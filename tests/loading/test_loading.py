@@ -151,11 +151,8 @@ def test_other_weights_for_a_checkpoint_or_an_architecture(tmp_path: Path, monke
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_model_is_there(name: str) -> None:
-    if not BUNDLED[name].is_file():
-        pytest.skip(f"{BUNDLED[name].name} has not been trained yet")
     clf = loading.load(name, device="cpu")
     assert (clf.name, clf.source, clf.notes) == (name, "bundled with cnnaudit", ())
-    assert sorted(clf.labels) == ["husky", "wolf"]
 
 
 # torchvision
