@@ -22,7 +22,7 @@ SMALL = 500_000
 """Networks with fewer parameters run as they are: there is little to gain, and the same bits come every time."""
 WORTHWHILE = 100
 """For fewer pictures than this nothing is measured or looked up: the network runs as it is."""
-_RUNS, _SHARE = 2, 0.01  # a form is timed at least so often, and for this share of the work ahead
+_RUNS, _MORE, _MOST = 2, 500, 5  # a form is timed at least so often, once more for so many pictures, at most so often
 _SECONDS = 2.0  # of work below which measuring would cost more than it saves
 _FASTER = 0.95  # share of the time that a form may take to be preferred to a simpler one
 _REDUCED_FASTER = 0.8  # the same for one of less precision
@@ -196,7 +196,7 @@ class _Bench:
         network, given = form.network(self.classifier), form.given(self.classifier, self.probe)
         network(given[:1].clone())
         scores, times = self.expected, []
-        while len(times) < _RUNS or sum(times) < _SHARE * self.count / len(given) * min(times):
+        for _ in range(min(_RUNS + self.count // _MORE, _MOST)):
             started = time.perf_counter()
             scores = self.classifier.read(network(given.clone()), len(given))
             synchronise(self.classifier.device)
