@@ -1,17 +1,15 @@
 """LIME against exact enumeration, scikit-learn, an exactly linear network, and the lime package's own explainer."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 from lime.lime_base import LimeBase
 from lime.lime_image import ImageExplanation, LimeImageExplainer
-from networks import MEAN, STD, classifier, picture, seeded
+from networks import classifier, picture, seeded
 from scipy.stats import spearmanr
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LinearRegression
 from test_gradient_methods import TARGET
+from test_segments import slic
 from torch import Tensor, nn
 
 from cnnaudit import Classifier, explain
@@ -20,9 +18,8 @@ from cnnaudit.attribution.designs import every_mask, hadamard_pairs
 from cnnaudit.attribution.lime_package import to_lime_package
 from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.regression import _jackknife, fit_all, ridge
-from cnnaudit.attribution.segments import Regions, Segmentation, grid, hidden_by, segmented
-from cnnaudit.errors import MethodError, NotApplicableError, OptionError
-from cnnaudit.fills import filled
+from cnnaudit.attribution.segments import grid
+from cnnaudit.errors import MethodError
 
 
 def kernel(distance: np.ndarray, width: float = 0.25) -> np.ndarray:
@@ -132,21 +129,6 @@ def test_unsettled_segments_are_left_out_of_the_small_map() -> None:
     assert left == set(values[~unsettled].astype(np.float32).tolist())
 
 
-def found(x: Tensor, segmentation: Segmentation, segments: int) -> Regions:
-    return segmented(x, segmentation=segmentation, segments=segments, compactness=10.0, regions=None, seed=0)
-
-
-def slic(x: Tensor, segments: int) -> Tensor:
-    return found(x, "slic", segments).labels
-
-
-class Corner(nn.Module):
-    """The first pixel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([x[:, 0, 0, 0], -x[:, 0, 0, 0]], 1)
-
-
 class Additive(nn.Module):
     """A score that is exactly linear in which segments are shown."""
 
@@ -173,57 +155,6 @@ def test_an_additive_network_gives_its_own_effects() -> None:
     assert why.facts["r2"] > 0.999
 
 
-@pytest.mark.parametrize("segmentation", ["slic", "quickshift", "felzenszwalb", "grid"])
-@pytest.mark.parametrize("size", [(16, 16), (32, 40), (64, 24)])
-@pytest.mark.parametrize("segments", [2, 9, 40])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_segments_are_numbered_from_zero_without_a_gap(
-    segmentation: Segmentation, size: tuple[int, int], segments: int, channels: int
-) -> None:
-    labels = found(picture(size, channels), segmentation, segments).labels
-    assert labels.shape == size
-    assert labels.unique().tolist() == list(range(int(labels.max()) + 1))
-
-
-@pytest.mark.parametrize("segmentation", ["slic", "quickshift", "felzenszwalb", "grid"])
-def test_a_digit_has_more_than_a_few_segments(segmentation: Segmentation) -> None:
-    digit = torch.from_numpy(load_digits().images[3] / 16).float()[None, None]
-    digit = nn.functional.interpolate(digit, (28, 28), mode="bilinear")
-    assert 8 <= found(digit, segmentation, 40).count <= 60
-
-
-def test_quickshift_gets_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It only breaks ties by it, so that the answer hardly ever shows it."""
-    seeds: list[int] = []
-
-    def quickshift(image: np.ndarray, *, kernel_size: float, max_dist: float, ratio: float, rng: int) -> np.ndarray:
-        seeds.append(rng)
-        return np.arange(image[..., 0].size).reshape(image.shape[:2]) % 9
-
-    monkeypatch.setattr("skimage.segmentation.quickshift", quickshift)
-    for seed in (0, 7):
-        options = {"segmentation": "quickshift", "samples": 20}
-        explain(classifier("in_place"), picture((32, 40)), method="lime", options=options, seed=seed)
-    assert seeds == [0, 7]
-
-
-@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
-def test_own_segments_are_numbered_anew(kind: Callable[[np.ndarray], object]) -> None:
-    labels = np.array([[7, 7, -2], [30, 7, -2]])
-    why = explain(
-        Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": kind(labels)}
-    )
-    assert why.facts["segments"] == 3
-    assert len(why.heatmap.unique()) <= 3 and why.heatmap[0, 0] == why.heatmap[1, 1]
-    assert "2 × 3 numbers" in why.report().html() and "2 × 3 numbers" in why.report().json()
-
-
-@pytest.mark.parametrize("labels", [np.zeros((2, 3)), np.zeros((3, 2), int), np.zeros((1, 2, 3), int)])
-def test_own_segments_that_do_not_fit_are_refused(labels: np.ndarray) -> None:
-    with pytest.raises(OptionError, match="2 x 3"):
-        explain(Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": labels})
-
-
 @pytest.mark.parametrize("fill", ["grey", "segment_mean", "inpaint", "noise"])
 def test_every_segment_is_hidden_and_shown(fill: str) -> None:
     clf = classifier("in_place")
@@ -240,17 +171,6 @@ def test_every_segment_is_hidden_and_shown(fill: str) -> None:
         if fill == "segment_mean":
             mean = x[0, :, regions == k].mean(1)
             torch.testing.assert_close(batch[hidden][:, :, regions == k].mean((0, 2)), mean)
-
-
-def test_inpainting_is_skimages_in_the_limit_of_a_plane() -> None:
-    """On a plane of colour the smoothest surface that meets its surroundings is the plane itself."""
-    down, across = torch.meshgrid(torch.linspace(0, 0.4, 12), torch.linspace(0, 0.5, 15), indexing="ij")
-    x = (0.1 + down + across)[None, None]
-    labels = torch.ones(12, 15, dtype=torch.int64)
-    labels[3:8, 4:11] = 0
-    query = Query(Classifier(Corner(), input_size=(12, 15), channels=1), x, None)  # type: ignore[arg-type]
-    hidden = hidden_by(query, Regions(labels, 2), "inpaint")
-    torch.testing.assert_close(hidden[0, 0][labels == 0], x[0, 0][labels == 0])
 
 
 def lime_package(clf: Classifier, x: Tensor, regions: Tensor, samples: int) -> ImageExplanation:
@@ -292,46 +212,6 @@ def test_a_poor_fit_is_said() -> None:
     why = explain(Classifier(Parity(), input_size=(32, 40)), picture((32, 40)), method="lime")
     assert why.facts["r2"] < 0.5
     assert "fits poorly" in why.notes[0]
-
-
-@pytest.mark.parametrize("size", [(64, 64), (40, 90), (3, 50), (1, 2)])
-def test_a_grid_is_complete_and_nearly_even(size: tuple[int, int]) -> None:
-    regions = grid(torch.zeros(1, 3, *size), 12)
-    counts = torch.bincount(regions.flatten())
-    assert regions.shape == size and 2 <= len(counts) <= 16
-    assert counts.min() > 0 and counts.max() <= 4 * counts.min()
-
-
-def test_noise_in_which_slic_sees_one_segment_falls_back_to_a_grid() -> None:
-    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert "grid" in found(x, "slic", 4).notes[0]
-    clf = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)), input_size=(64, 64))
-    why = explain(clf, x, method="lime", options={"segments": 4, "samples": 20})
-    assert why.facts["segments"] == 4 and "grid" in why.notes[0]
-    assert len(why.heatmap.unique()) == 4
-
-
-def test_one_segment_cannot_be_compared() -> None:
-    clf = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), input_size=(1, 1), mean=MEAN, std=STD)
-    with pytest.raises(NotApplicableError, match="one segment"):
-        explain(clf, torch.full((1, 3, 1, 1), 0.3), method="lime")
-
-
-@pytest.mark.parametrize("fill", ["black", "grey", "white", "mean", "blur"])
-@pytest.mark.parametrize("size", [(32, 40), (5, 60), (1, 7), (1, 1)])
-def test_fills(fill: str, size: tuple[int, int]) -> None:
-    x = picture((max(size[0], 2), max(size[1], 2)))[:, :, : size[0], : size[1]]
-    nothing = filled(x, fill)  # type: ignore[arg-type]
-    assert nothing.shape == x.shape
-    assert nothing.min() >= 0
-    assert nothing.max() <= 1
-    level = {"black": 0.0, "grey": 0.5, "white": 1.0}.get(fill)
-    if level is not None:
-        assert bool((nothing == level).all())
-    elif fill == "mean":
-        torch.testing.assert_close(nothing, x.mean((2, 3), keepdim=True).expand_as(x))
-    else:
-        assert nothing.std() <= x.std() or x.numel() == 3
 
 
 # As the lime package's own
