@@ -82,7 +82,7 @@ def test_own_segments_that_do_not_fit_are_refused(labels: np.ndarray) -> None:
         explain(Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": labels})
 
 
-def test_inpainting_is_skimages_in_the_limit_of_a_plane() -> None:
+def test_inpainting_a_plane_gives_the_plane() -> None:
     """On a plane of colour the smoothest surface that meets its surroundings is the plane itself."""
     down, across = torch.meshgrid(torch.linspace(0, 0.4, 12), torch.linspace(0, 0.5, 15), indexing="ij")
     x = (0.1 + down + across)[None, None]
