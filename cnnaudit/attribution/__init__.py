@@ -30,7 +30,13 @@ MethodFunction = Callable[..., Attribution]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method's function, and what a reader must know about it."""
+    """A method's function, and what a reader must know about it.
+
+    Attributes:
+        shares_gradient: one backward pass serves it and others.
+        thorough: it asks hundreds of questions more for what another method answers too, and is run when named.
+        baseline: a yardstick, no explanation.
+    """
 
     function: MethodFunction
     title: str
@@ -40,6 +46,7 @@ class Method:
     cannot_say: str
     paper: str
     shares_gradient: bool = False
+    thorough: bool = False
     baseline: bool = False
 
     def card(self, name: str) -> MethodCard:
@@ -143,6 +150,7 @@ METHODS: dict[str, Method] = {
         cannot_say="It depends on the segments and on what hides them, and most of the pictures asked about are "
         "ones that the network has never seen.",
         paper="Lundberg and Lee 2017, arXiv:1705.07874; Covert and Lee 2021, arXiv:2012.01536",
+        thorough=True,
     ),
     "shapley": Method(
         shapley,
@@ -153,6 +161,7 @@ METHODS: dict[str, Method] = {
         cannot_say="It takes many pictures an order, so its intervals are wide; and it depends on the segments and on "
         "what hides them.",
         paper="Castro et al. 2009, Computers & Operations Research 36; Mitchell et al. 2022, arXiv:2104.12199",
+        thorough=True,
     ),
     "sufficient": Method(
         sufficient,
@@ -174,6 +183,7 @@ METHODS: dict[str, Method] = {
         cannot_say="It is blurred by the masks' own size, noisy unless they are many, and the half-hidden pictures "
         "are ones that the network has never seen.",
         paper="Petsiuk et al. 2018, arXiv:1806.07421",
+        thorough=True,
     ),
     "integrated_gradients": Method(
         integrated_gradients,

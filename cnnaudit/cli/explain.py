@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME",
-    help="A method (see `cnnaudit methods`), several with commas or by repeating; all, or quick: those that share "
-    "one pass. Default: all for one photo, quick for several.",
+    help="A method (see `cnnaudit methods`), several with commas or by repeating; all; standard: without those that "
+    "ask hundreds of questions more for what others answer too (rise, kernel_shap, shapley); or quick: those that "
+    "share one pass. Default: standard for one photo, quick for several.",
 )  # fmt: skip
 @click.option(
     "--target", metavar="LABEL|INDEX|topK", help="The class to explain; by default the network's first choice."
@@ -75,9 +76,13 @@ def explain(
 def _method_names(given: Sequence[str], *, several: bool) -> list[str]:
     from cnnaudit.attribution import METHODS
 
-    presets = {"all": list(METHODS), "quick": [name for name, method in METHODS.items() if method.shares_gradient]}
+    presets = {
+        "all": list(METHODS),
+        "standard": [name for name, method in METHODS.items() if not method.thorough],
+        "quick": [name for name, method in METHODS.items() if method.shares_gradient],
+    }
     words = [word.strip() for item in given for word in item.split(",") if word.strip()]
-    words = words or ["quick" if several else "all"]
+    words = words or ["quick" if several else "standard"]
     return list(dict.fromkeys(name for word in words for name in presets.get(word, [word])))
 
 
