@@ -135,10 +135,10 @@ class Copies:
     def _room(self) -> int:
         return self._loop.batch.size
 
-    def _in(self, form: Form) -> "Stage":
+    def _in(self, form: Form) -> Stage:
         return Stage(self.classifier, form, self._kept, self._fill)
 
-    def _prepared(self, masks: Masks) -> "Stage":
+    def _prepared(self, masks: Masks) -> Stage:
         """The network in the fastest form whose scores of some of these copies agree with its own."""
         plain = self._in(AS_IS)
         rows = sorted({i * (len(masks) - 1) // (_PROBED - 1) for i in range(_PROBED)})
@@ -156,17 +156,26 @@ class Copies:
             self._loop.batch = self.classifier.found.setdefault(place, BatchSize(first, largest))
         return stage
 
-    def _first_that_agrees(self, wanted: list[Form], plain: "Stage", probe: Tensor) -> "Stage":
+    def _first_that_agrees(self, wanted: list[Form], plain: Stage, probe: Tensor) -> Stage:
+        if wanted[0] == AS_IS:
+            return plain
         with preserved_randomness():
-            expected = plain.ask(probe.clone()) if wanted[0] != AS_IS else None
+            expected = plain.ask(probe.clone())
             for form in wanted:
-                if form == AS_IS or expected is None:
-                    break
-                stage = self._in(form)
-                if agreement(stage.ask(form.given(self.classifier, probe)), expected).within(limit(form)):
+                stage = plain if form == AS_IS else self._agreeing(form, probe, expected)
+                if stage is not None:
                     return stage
                 self._notes.append(_disagrees(form))
         return plain
+
+    def _agreeing(self, form: Form, probe: Tensor, expected: Logits) -> Stage | None:
+        """The network in this form, if it gives these scores."""
+        try:
+            stage = self._in(form)
+            scores = stage.ask(form.given(self.classifier, probe))
+        except Exception:  # the network may have been taken apart since its forms were measured
+            return None
+        return stage if agreement(scores, expected).within(limit(form)) else None
 
 
 def _disagrees(form: Form) -> str:

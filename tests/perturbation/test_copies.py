@@ -256,8 +256,11 @@ def test_less_precision_that_disagrees_is_not_used_and_the_reader_is_told(monkey
     torch.testing.assert_close(scores, one_by_one(clf, x, filled(x, "grey"), segments()), rtol=1e-4, atol=1e-2)
 
 
-def test_a_form_that_was_measured_before_the_network_changed_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    in_forms(monkeypatch, Form(folded=(("block", "norm"),)), None)
+@pytest.mark.parametrize("pair", [("block", "norm"), ("stem", "pool"), ("stem", "removed")])
+def test_a_form_that_was_measured_before_the_network_changed_is_not_used(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_forms(monkeypatch, Form(folded=(pair,)), None)
     clf, x = classifier("in_place"), picture(SIZE)
     scores, copies = scored(clf, segments())
     assert "other scores" in copies.notes[0]
