@@ -23,8 +23,6 @@ from cnnaudit.results import FilterFacts
 from cnnaudit.training.evaluation import Normalise
 from cnnaudit.training.recipe import Recipe
 
-_WIDE = 16
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -160,9 +158,9 @@ def freezing(built: Built, recipe: Recipe) -> Callable[[int], None]:
 
 
 def layout_for(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """How pictures and weights lie in memory: channels last where a two-dimensional convolution takes many of them."""
-    wide = any(isinstance(module, nn.Conv2d) and module.in_channels >= _WIDE for module in network.modules())
-    return torch.channels_last if wide and device.type != "mps" else torch.contiguous_format
+    """How pictures and weights lie in memory: channels last where there are two-dimensional convolutions."""
+    convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
+    return torch.channels_last if convolves and device.type != "mps" else torch.contiguous_format
 
 
 def first_filters(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, Tensor]:
