@@ -29,6 +29,7 @@ class Preset:
 _OURS = {
     "logistic": Preset(epochs=15, learning_rate=2e-3, weight_decay=0.0),
     "mlp": Preset(epochs=12, batch_size=128, learning_rate=2e-3),
+    "cnn2": Preset(epochs=8),
     "mnist1d-fc": Preset(epochs=60, learning_rate=3e-3),
     "mnist1d-cnn": Preset(epochs=60, learning_rate=1e-2),
     "husky-wolf": Preset(),
