@@ -178,11 +178,11 @@ class Session:
 
     def _trained(self, end: Ending) -> Ended:
         """Go through the epochs, from the first or from where an earlier training stopped."""
-        if self.loop.best:  # what a cut epoch left behind is not what the snapshot knows
-            self._write("", ())
-        else:
+        if not self.loop.best:
             self.loop.begin()
             self._snapshot()
+        elif self.loop.history:  # what a cut epoch left behind is not what the snapshot knows
+            self._write("", ())
         try:
             return self.loop.run(end, self._keep)
         except TrainingError as error:

@@ -111,6 +111,14 @@ def test_what_is_stopped_early_goes_on_too(whole, tmp_path, moment):
     assert resumed.path.read_bytes() == whole.path.read_bytes()
 
 
+def test_going_on_from_the_first_step_writes_no_untrained_weights(moving_toy, tmp_path):
+    training.train("cnn2", out=tmp_path, time_limit=1e-6, **CHOICES)
+    before = Paths.of(tmp_path, "cnn2-toy").checkpoint.read_bytes()
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, resume=True, progress=stop_at(1), **CHOICES)
+    assert Paths.of(tmp_path, "cnn2-toy").checkpoint.read_bytes() == before
+
+
 def test_what_patience_had_ended_is_not_trained_further(moving_toy, tmp_path, monkeypatch):
     """The process dies while the tests are being asked."""
     choices = CHOICES | {"epochs": 60, "patience": 2, "learning_rate": 0.02}
