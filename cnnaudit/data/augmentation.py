@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cnnaudit.data.resizing import LUMA
 from cnnaudit.errors import OptionError, near_matches
 
 AUGMENTATIONS: dict[str, str] = {
@@ -19,7 +20,6 @@ AUGMENTATIONS: dict[str, str] = {
 """What `--augment` takes, and what each does."""
 
 _JITTER = 0.2
-_LUMA = (0.299, 0.587, 0.114)
 SCENE_SHIFT = 6
 _CELLS = (8, 12, 16, 24, 32, 48)
 _BRIGHTEST = 0.6
@@ -85,7 +85,7 @@ def _recoloured(pixels: Tensor, rng: torch.Generator) -> Tensor:
     mean = pixels.mean((1, 2, 3), keepdim=True)
     pixels = (mean + contrast * (pixels - mean)) * light
     if c == 3:
-        weights = torch.tensor(_LUMA, device=pixels.device).view(1, 3, 1, 1)
+        weights = torch.tensor(LUMA, device=pixels.device).view(1, 3, 1, 1)
         grey = (pixels * weights).sum(1, keepdim=True)
         pixels = grey + saturation * (pixels - grey)
     return pixels.clamp_(0, 1)

@@ -8,7 +8,7 @@ import torch
 
 from cnnaudit.data.layout import layout, left_out
 from cnnaudit.data.reading import Geometry, Pictures, archived, in_memory, is_archive, listed, on_demand, room
-from cnnaudit.data.resizing import per_channel
+from cnnaudit.data.resizing import for_channels
 from cnnaudit.data.splits import Dataset, Request, held_out
 from cnnaudit.errors import DataError
 
@@ -73,8 +73,8 @@ def _dataset(path: Path, pictures: Pictures, geometry: Geometry) -> Dataset:
         train=splits["train"],
         validation=splits["validation"],
         tests={"test": splits.get("test", splits["validation"])},
-        mean=per_channel(_MEAN, geometry.channels),
-        std=per_channel(_STD, geometry.channels),
+        mean=for_channels(_MEAN, geometry.channels),
+        std=for_channels(_STD, geometry.channels),
         augmentation=("crop", "flip", "colour"),
         resize_size=geometry.resize_size,
         notes=notes,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnnaudit.data.splits import Dataset, Files, Request, Shape, Split
 from cnnaudit.errors import OptionError
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _LUMA_16 = (19595, 38470, 7471)  # the same in 65536ths, as Pillow has them
 _AT_ONCE = 4096
 
@@ -52,16 +52,16 @@ def adapted(dataset: Dataset, request: Request) -> Dataset:
         train=fit(dataset.train),
         validation=fit(dataset.validation),
         tests={name: fit(test) for name, test in dataset.tests.items()},
-        mean=per_channel(dataset.mean, shape[0]),
-        std=per_channel(dataset.std, shape[0]),
+        mean=for_channels(dataset.mean, shape[0]),
+        std=for_channels(dataset.std, shape[0]),
     )
 
 
-def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+def for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     """A value a channel: repeated for three, weighted by luma for one."""
     if len(values) == channels:
         return values
-    return values * channels if channels == 3 else (sum(w * v for w, v in zip(_LUMA, values, strict=True)),)
+    return values * channels if channels == 3 else (sum(w * v for w, v in zip(LUMA, values, strict=True)),)
 
 
 def _split(split: Split | Files, *, shape: Shape, in_memory: bool) -> Split | Files:
@@ -100,6 +100,6 @@ def _covering(images: Tensor, height: int, width: int) -> Tensor:
 def _grey(images: Tensor) -> Tensor:
     """Luma, for bytes rounded as Pillow does."""
     if images.is_floating_point():
-        return (images * images.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
     weighted = images.int() * torch.tensor(_LUMA_16, dtype=torch.int32, device=images.device).view(3, 1, 1)
     return ((weighted.sum(1, keepdim=True) + 0x8000) >> 16).to(torch.uint8)

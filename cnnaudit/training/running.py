@@ -13,10 +13,11 @@ from cnnaudit.errors import OptionError, TrainingError
 from cnnaudit.training import snapshots
 from cnnaudit.training.interrupts import ending
 from cnnaudit.training.loop import Progress, Step
+from cnnaudit.training.paths import Paths
 from cnnaudit.training.preparing import prepare
 from cnnaudit.training.randomness import determinism, own_randomness
 from cnnaudit.training.recipe import Recipe, complete
-from cnnaudit.training.session import Paths, Session, TrainingResult
+from cnnaudit.training.session import Session, TrainingResult
 
 
 def train(

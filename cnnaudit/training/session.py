@@ -1,7 +1,5 @@
 """A training from its first step to its report: the loop, and what is written when."""
 
-import glob
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +22,7 @@ from cnnaudit.training.batches import feed
 from cnnaudit.training.evaluation import answers, examined
 from cnnaudit.training.interrupts import Ending
 from cnnaudit.training.loop import Ended, Loop, Progress
+from cnnaudit.training.paths import Paths
 from cnnaudit.training.preparing import (
     Prepared,
     compared,
@@ -73,36 +72,6 @@ class TrainingResult:
         model = self.classifier.facts()
         model = replace(model, notes=(*model.notes, *self.notes))
         return Report("train", self.run, model, training=self.facts)
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Where a training writes: the checkpoint, its log, and the snapshot it can go on from."""
-
-    checkpoint: Path
-    csv: Path
-    json: Path
-    snapshot: Path
-
-    @classmethod
-    def of(cls, folder: Path, name: str) -> "Paths":
-        """All in one folder, which is made if missing.
-
-        Better to learn before the training than after it that nothing can be written there.
-
-        Raises:
-            OptionError: it cannot be written to.
-        """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise OptionError(f"Nothing can be written to {folder} ({error.strerror}). Give another folder.") from error
-        ends = ("safetensors", "log.csv", "log.json", "resume")
-        for end in ends:
-            for litter in folder.glob(f".{glob.escape(name)}.{end}.*.part"):  # of a process killed while it wrote
-                litter.unlink(missing_ok=True)
-        return cls(*(folder / f"{name}.{end}" for end in ends))
 
 
 class Session:

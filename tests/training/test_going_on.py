@@ -16,7 +16,7 @@ import toys
 from cnnaudit import checkpoints, loading, training
 from cnnaudit.data import datasets
 from cnnaudit.errors import TrainingError
-from cnnaudit.training.session import Paths
+from cnnaudit.training.paths import Paths
 from cnnaudit.training.snapshots import read, write
 
 CHOICES = {"data": "toy", "epochs": 5, "batch_size": 16, "device": "cpu", "dropout": 0.3, "seed": 2}

@@ -19,7 +19,7 @@ from cnnaudit.errors import DataError, OptionError, TrainingError, UnknownModelE
 from cnnaudit.models import ARCHITECTURES, cnn2
 from cnnaudit.training import precision
 from cnnaudit.training.batches import parts
-from cnnaudit.training.session import Paths
+from cnnaudit.training.paths import Paths
 
 TOY = {"data": "toy", "epochs": 3, "batch_size": 16, "device": "cpu", "learning_rate": 0.01, "seed": 3}
 SCENES = {"samples": 96, "test_samples": 20, "batch_size": 16, "epochs": 3, "seed": 3, "device": "cpu"}
