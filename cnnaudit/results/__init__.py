@@ -1,5 +1,7 @@
 """What comes back: frozen records, built once and passed on unchanged."""
 
+from cnnaudit.results.activations import Activations, FeatureMaps
+from cnnaudit.results.embedding import Embedding, EmbeddingMethod
 from cnnaudit.results.explanations import (
     Attribution,
     Declined,
@@ -12,23 +14,33 @@ from cnnaudit.results.explanations import (
     Prediction,
     Target,
 )
+from cnnaudit.results.inspections import InspectionFacts
+from cnnaudit.results.filters import AlikeFilters, FilterBank, Filters
 from cnnaudit.results.networks import ArchitectureFacts, LayerFacts, ReceptiveField
 from cnnaudit.results.report import Report
 from cnnaudit.results.runs import Fact, ModelFacts, RunFacts
 from cnnaudit.results.trainings import Epoch, FilterFacts, Mistake, ReliabilityBin, Share, TestFacts, TrainingFacts
 
 __all__ = [
+    "Activations",
+    "AlikeFilters",
     "ArchitectureFacts",
     "Attribution",
     "Declined",
+    "Embedding",
+    "EmbeddingMethod",
     "Epoch",
     "Explanation",
     "Fact",
+    "FeatureMaps",
+    "FilterBank",
     "FilterFacts",
+    "Filters",
     "Image",
     "ImageFacts",
     "ImageFailure",
     "ImageResult",
+    "InspectionFacts",
     "LayerFacts",
     "MethodCard",
     "Mistake",
