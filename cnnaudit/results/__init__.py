@@ -14,8 +14,8 @@ from cnnaudit.results.explanations import (
     Prediction,
     Target,
 )
-from cnnaudit.results.inspections import InspectionFacts
 from cnnaudit.results.filters import AlikeFilters, FilterBank, Filters
+from cnnaudit.results.inspections import InspectionFacts
 from cnnaudit.results.networks import ArchitectureFacts, LayerFacts, ReceptiveField
 from cnnaudit.results.report import Report
 from cnnaudit.results.runs import Fact, ModelFacts, RunFacts
