@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from cnnaudit.data.images import from_array, read_image
     from cnnaudit.errors import CnnAuditError
     from cnnaudit.explaining import explain, explain_all
+    from cnnaudit.inspecting import inspect_model
     from cnnaudit.loading import load
     from cnnaudit.results import Attribution, Explanation, Image, Prediction, Report, Target
     from cnnaudit.training import TrainingResult, train
@@ -24,6 +25,7 @@ _HOME = {
     "explain": "explaining",
     "explain_all": "explaining",
     "from_array": "data.images",
+    "inspect_model": "inspecting",
     "load": "loading",
     "read_image": "data.images",
     "train": "training",
@@ -45,6 +47,7 @@ __all__ = [
     "explain",
     "explain_all",
     "from_array",
+    "inspect_model",
     "load",
     "read_image",
     "train",

@@ -13,6 +13,7 @@ from cnnaudit.cli.config import read_config
 
 _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("cnnaudit.cli.explain", "Why a network says what it says about photos, as a page."),
+    "inspect": ("cnnaudit.cli.inspect", "What a network has learned, from its layers to what a unit means."),
     "train": ("cnnaudit.cli.train", "Train a network; the checkpoint carries its labels and preprocessing."),
     "models": ("cnnaudit.cli.lists", "The models that --model takes by name."),
     "methods": ("cnnaudit.cli.lists", "The explanation methods and their options."),

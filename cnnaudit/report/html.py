@@ -9,13 +9,20 @@ import jinja2
 from markupsafe import Markup
 
 from cnnaudit.report import figures, numbers
+from cnnaudit.report.inspection import page as inspected
 from cnnaudit.report.page import section
 from cnnaudit.report.training import matrices, page
 from cnnaudit.results import Report
 
 _ASSETS = files("cnnaudit.report").joinpath("assets")
-_STYLES = {"train": ("page.css", "train.css")}
-_SCRIPTS = {"train": "train.js"}
+_STYLES = {
+    "train": ("page.css", "parts.css", "train.css"),
+    "inspect": ("page.css", "parts.css", "inspect.css", *(f"inspect_{name}.css" for name in inspected.STYLED)),
+}
+_SCRIPTS = {
+    "train": ("train.js",),
+    "inspect": ("inspect.js", *(f"inspect_{name}.js" for name in inspected.SCRIPTED)),
+}
 
 
 def render(report: Report) -> str:
@@ -26,11 +33,11 @@ def render(report: Report) -> str:
     """
     template = _environment().select_template([f"{report.kind}.jinja", "base.jinja"])
     style = "".join(map(_asset, _STYLES.get(report.kind, ("page.css",))))
-    script = _asset(_SCRIPTS.get(report.kind, "page.js"))
+    script = "".join(map(_asset, _SCRIPTS.get(report.kind, ("page.js",))))
     return template.render(
         report=report,
         sections=[section(result) for result in report.images],
-        view=page.view(report.training) if report.training else None,
+        view=_view(report),
         steps=matrices.legend(),
         palettes=figures.palettes(),
         palette_tables={name: palette.colours for name, palette in figures.palettes().items()},
@@ -39,6 +46,12 @@ def render(report: Report) -> str:
         script=Markup(script),
         policy=_policy(style, script),
     )
+
+
+def _view(report: Report) -> page.View | inspected.View | None:
+    if report.inspection:
+        return inspected.view(report.inspection)
+    return page.view(report.training) if report.training else None
 
 
 @cache

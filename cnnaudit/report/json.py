@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnaudit.report.encoding import encode_heatmap
 from cnnaudit.report.grouping import Group, Maps, groups
+from cnnaudit.report.inspection import twin as inspected
 from cnnaudit.report.plain import plain
 from cnnaudit.report.training import twin
 from cnnaudit.results import Declined, ImageFailure, ImageResult, Report, Target
@@ -26,6 +27,7 @@ def dumps(report: Report) -> str:
         "model": _record(report.model),
         "images": [*map(_image, report.images), *map(_failure, report.failures)],
         **({"training": twin.record(report.training)} if report.training else {}),
+        **({"inspection": inspected.record(report.inspection)} if report.inspection else {}),
         "findings": report.findings,
         "figures": report.figures,
     }

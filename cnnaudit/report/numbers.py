@@ -49,6 +49,12 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", _NARROW_SPACE).replace("-", "−")
 
 
+def size(octets: int) -> str:
+    """Bytes for people: "823 B", "3.21 MB"."""
+    power = min(4, (len(str(octets)) - 1) // 3)
+    return f"{number(octets / 1000**power)}{_NARROW_SPACE}{('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 def percent(probability: float) -> str:
     """A probability for people: "93 %", "4.2 %", "99.98 %", never "100 %" unless it is certain."""
     value = 100 * finite(probability)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnnaudit.results.explanations import ImageFailure, ImageResult
+from cnnaudit.results.inspections import InspectionFacts
 from cnnaudit.results.runs import ModelFacts, RunFacts
 from cnnaudit.results.trainings import TrainingFacts
 
@@ -22,6 +23,7 @@ class Report:
     findings: tuple[Mapping[str, Any], ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts | None = None
+    inspection: InspectionFacts | None = None
 
     def html(self) -> str:
         """The self-contained page."""

@@ -31,23 +31,31 @@ class Row:
     output: str
     parameters: Amount
     multiply_adds: Amount
+    memory: str
     receptive_field: str
+    jump: str
+    offset: str
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The layers and their sums; `dilated` is True where the column of dilations says anything."""
+    """The layers and their sums; `dilated` is True where the column of dilations says anything.
+
+    `detailed` is True where memory and all of the receptive field are shown too.
+    """
 
     rows: tuple[Row, ...]
     parameters: str
     trainable: str
     frozen: bool
     multiply_adds: str
+    memory: str
     dilated: bool
     folded: bool
+    detailed: bool
 
 
-def table(architecture: ArchitectureFacts) -> Table:
+def table(architecture: ArchitectureFacts, *, detailed: bool = False) -> Table:
     """The network as the page shows it."""
     return Table(
         rows=tuple(_row(layer, architecture) for layer in architecture.layers),
@@ -55,8 +63,10 @@ def table(architecture: ArchitectureFacts) -> Table:
         trainable=numbers.count(architecture.trainable),
         frozen=architecture.trainable < architecture.parameters,
         multiply_adds=numbers.count(architecture.multiply_adds),
+        memory=numbers.size(architecture.memory),
         dilated=any(max(layer.dilation or (1,)) > 1 for layer in architecture.layers),
         folded=len(architecture.layers) > FOLDED_ABOVE,
+        detailed=detailed,
     )
 
 
@@ -72,13 +82,21 @@ def _row(layer: LayerFacts, whole: ArchitectureFacts) -> Row:
         output=_by(layer.output_shape),
         parameters=_amount(layer.parameters, whole.parameters),
         multiply_adds=_amount(layer.multiply_adds, whole.multiply_adds),
+        memory=numbers.size(layer.memory),
         receptive_field=_by(field.size if field else None),
+        jump=_places(field.jump if field else None),
+        offset=_places(field.offset if field else None),
     )
 
 
 def _by(sizes: Sequence[int] | None) -> str:
     """`"5 × 5"`, or nothing."""
     return " × ".join(map(numbers.count, sizes or ()))
+
+
+def _places(values: Sequence[float] | None) -> str:
+    """`"1.5 × 2"`, or nothing."""
+    return " × ".join(map(numbers.number, values or ()))
 
 
 def _amount(value: int, whole: int) -> Amount:

@@ -1,0 +1,50 @@
+"""All that the page of an inspection shows, worked out before the template runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cnnaudit.report.training import layers
+from cnnaudit.results import InspectionFacts
+
+SECTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {}
+"""In the order of the page: the name of a section, which is also that of its field in `InspectionFacts` and of its
+template (`inspect_NAME.jinja` with a macro `section_of`); what the contents call it; and what makes its view."""
+STYLED: tuple[str, ...] = ()
+"""The sections that have a style sheet of their own."""
+SCRIPTED: tuple[str, ...] = ()
+"""The sections that have a script of their own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One section: its name, its entry in the contents, and what its template draws."""
+
+    name: str
+    title: str
+    view: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """The page of an inspection; `skipped` has the titles of the sections that were left out, and why."""
+
+    facts: InspectionFacts
+    layers: layers.Table
+    parts: tuple[Part, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def view(inspection: InspectionFacts) -> View:
+    """The page of an inspection, the same for the same record.
+
+    Raises:
+        CnnAuditError: a number that would be shown is not finite.
+    """
+    found = ((name, title, draw, getattr(inspection, name)) for name, (title, draw) in SECTIONS.items())
+    return View(
+        inspection,
+        layers.table(inspection.architecture, detailed=True),
+        tuple(Part(name, title, draw(facts)) for name, title, draw, facts in found if facts is not None),
+        tuple((SECTIONS[name][0], reason) for name, reason in inspection.skipped.items()),
+    )

@@ -1,0 +1,22 @@
+"""An inspection in the JSON twin."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cnnaudit.results import InspectionFacts
+
+SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {}
+"""What makes each section's record, by the name of its field in `InspectionFacts`."""
+
+
+def record(inspection: InspectionFacts) -> dict[str, Any]:
+    """What the page shows; a section that was left out is not in it."""
+    found = {name: getattr(inspection, name) for name in SECTIONS}
+    return {
+        "dataset": inspection.dataset,
+        "pictures": inspection.pictures,
+        "photo": inspection.photo,
+        "skipped": inspection.skipped,
+        "architecture": inspection.architecture,
+        **{name: SECTIONS[name](facts) for name, facts in found.items() if facts is not None},
+    }
