@@ -1,6 +1,7 @@
 """What comes back: frozen records, built once and passed on unchanged."""
 
 from cnnaudit.results.activations import Activations, FeatureMaps
+from cnnaudit.results.effective_fields import EffectiveField, EffectiveFields
 from cnnaudit.results.embedding import Embedding, EmbeddingMethod
 from cnnaudit.results.explanations import (
     Attribution,
@@ -27,6 +28,8 @@ __all__ = [
     "ArchitectureFacts",
     "Attribution",
     "Declined",
+    "EffectiveField",
+    "EffectiveFields",
     "Embedding",
     "EmbeddingMethod",
     "Epoch",
