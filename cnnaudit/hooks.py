@@ -74,6 +74,16 @@ def watched(modules: Mapping[str, nn.Module], seen: Callable[[str, Any], Tensor 
 
 
 @contextmanager
+def fed(modules: Mapping[str, nn.Module], seen: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
+    """Call `seen(name, inputs)` before each forward of the modules, with what they are given by position."""
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            handle = module.register_forward_pre_hook(lambda _m, *given, name=name: seen(name, given[0]))
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
 def intercepted(replacements: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
     """Route torch operations to replacements while inside; each is called with the operation's own arguments.
 

@@ -21,7 +21,7 @@ class FeatureMaps:
         channels: the channels of `maps`, the most active first.
         maps: their values.
         activity: of each channel of `maps`, the mean of |value| over its places.
-        silent: how many of all channels have one value everywhere.
+        silent: how many of all channels are zero everywhere.
         low, high: the smallest and the largest value of all channels.
     """
 

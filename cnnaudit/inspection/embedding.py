@@ -1,0 +1,226 @@
+"""A map of a set of pictures by what the network's last layer is given."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float32, UInt8
+from torch import Tensor, nn
+
+from cnnaudit import hooks
+from cnnaudit.attribution.layers import find_module
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import DataError, ModelError, NotApplicableError, OptionError, near_matches
+from cnnaudit.inspection.convolutions import is_convolution
+from cnnaudit.inspection.photo_sets import Batch, Photos, PhotoSet, photo_set
+from cnnaudit.inspection.projections import pca, umap
+from cnnaudit.results import Embedding, EmbeddingMethod
+from cnnaudit.shapes import Pixels
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, and of how many."""
+
+_FEWEST = 3
+_THUMBNAIL = 64
+_NUMBERS = 1 << 27  # of features that are held; where there are very many a picture, fewer pictures are drawn
+
+
+def embedding(
+    classifier: Classifier,
+    photos: Photos,
+    *,
+    method: EmbeddingMethod = "pca",
+    layer: str | None = None,
+    classes: Sequence[str | int] | None = None,
+    most: int = 1000,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Embedding:
+    """Where pictures lie in a plane, by the features that the network's last layer is given.
+
+    Features that are maps are averaged over their places. They are held for the `most` pictures that are
+    drawn, whatever the size of the set, and nothing else is.
+
+    Args:
+        classifier: the network.
+        photos: a dataset (its first test counts) or a part of one at the network's input size, pixels `n c h w`
+            in [0, 1], a folder of pictures, or a list of files.
+        method: "pca", the plane in which the features vary most; or "umap" (McInnes et al., arXiv 1802.03426),
+            which keeps neighbours together and says nothing by its distances.
+        layer: the module whose input the features are; by default the last linear layer or convolution
+            that returns a value a class.
+        classes: the true class of each picture, where `photos` does not say.
+        most: so many pictures are drawn at random where there are more.
+        batch_size: pictures that the network is given at a time.
+        seed: of the draw, and of UMAP.
+        progress: told after each batch.
+
+    Returns:
+        A point for each picture drawn. The sign of each axis of PCA is such that its largest loading is positive.
+
+    Raises:
+        OptionError: an option is out of range, UMAP is not installed, or `photos` is nothing that can be read.
+        LayerError: no such layer.
+        NotApplicableError: the network has no layer whose input could be taken.
+        DataError: fewer than three pictures can be read.
+        ModelError: the network fails on the pictures, or its features are not finite.
+    """
+    _check(method, most, batch_size)
+    found = photo_set(classifier, photos, classes)
+    reader = _Reader(classifier, layer or penultimate(classifier))
+    width = reader.read(torch.full((1, classifier.channels, *classifier.input_size), 0.5))[0].shape[1]
+    order = found.drawn(max(_FEWEST, min(most, _NUMBERS // width)), seed)
+    held = _Held()
+    for pixels, places in _batches(found, order, batch_size):
+        held.add(*reader.read(pixels), _thumbnails(pixels), places)
+        if progress:
+            progress(len(held.places), len(order))
+    if len(held.places) < _FEWEST:
+        raise DataError(f"A map takes at least {_FEWEST} pictures; {len(held.places)} of {len(found)} can be read.")
+    features = torch.cat(held.features)
+    if not bool(torch.isfinite(features).all()):
+        raise ModelError(f"What {reader.layer!r} is given is not finite for every picture. Are the weights damaged?")
+    points, explained = pca(features) if method == "pca" else umap(features, seed)
+    return _record(classifier, found, held, reader, method, points, explained)
+
+
+@dataclass(slots=True)
+class _Held:
+    """What is kept of the pictures that were read."""
+
+    features: list[Float32[Tensor, "n d"]] = field(default_factory=list)
+    logits: list[Float32[Tensor, "n k"]] = field(default_factory=list)
+    thumbnails: list[UInt8[np.ndarray, "n h w c"]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+    def add(self, features: Tensor, logits: Tensor, thumbnails: np.ndarray, places: list[int]) -> None:
+        self.features.append(features)
+        self.logits.append(logits)
+        self.thumbnails.append(thumbnails)
+        self.places += places
+
+
+class _Reader:
+    """Runs the network and keeps what a layer is given."""
+
+    def __init__(self, classifier: Classifier, layer: str) -> None:
+        self.layer, self.pooled = layer, False
+        self._classifier = classifier
+        self._module = find_module(classifier, layer)
+        self._features: Tensor | None = None
+
+    def read(self, pixels: Pixels) -> tuple[Float32[Tensor, "n d"], Float32[Tensor, "n k"]]:
+        """Features and logits of a batch, on the CPU."""
+        self._features = None
+        network = self._classifier.network
+        with hooks.borrowed(network), torch.no_grad(), hooks.fed({self.layer: self._module}, self._seen):
+            logits = self._logits(pixels.to(self._classifier.device))
+        if self._features is None or len(self._features) != len(pixels):
+            found = "nothing" if self._features is None else f"a tensor of shape {tuple(self._features.shape)}"
+            raise ModelError(f"{self.layer!r} is given {found} for {len(pixels)} pictures. Name another layer.")
+        return self._features.float().cpu(), logits.float().cpu()
+
+    def _logits(self, pixels: Pixels) -> Tensor:
+        try:
+            return self._classifier.logits(pixels)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{self._classifier.name} fails on pictures of shape {tuple(pixels.shape)}: "
+                f"{str(error).splitlines()[0]} Its input size is {self._classifier.input_size}."
+            ) from error
+
+    def _seen(self, _name: str, inputs: tuple[Any, ...]) -> None:
+        given = inputs[0] if inputs else None
+        if isinstance(given, Tensor):
+            self.pooled = given.ndim > 2
+            places = (1,) if isinstance(self._module, nn.Linear) else tuple(range(2, given.ndim))
+            self._features = given.detach().mean(places) if self.pooled else given.detach().clone()
+
+
+def penultimate(classifier: Classifier) -> str:
+    """The last linear layer or convolution that returns a value a class, else the last one at all.
+
+    Raises:
+        NotApplicableError: there is none, or the network cannot be watched.
+    """
+    modules = {
+        name: module
+        for name, module in classifier.network.named_modules()
+        if name and (isinstance(module, nn.Linear) or is_convolution(module))
+        if not isinstance(module, torch.jit.ScriptModule)
+    }
+    called: list[tuple[str, int]] = []
+
+    def seen(name: str, output: Any) -> None:
+        called.append((name, output.shape[-1 if isinstance(modules[name], nn.Linear) else 1]))
+
+    grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
+    with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad():
+        classifier.logits(grey)
+    if not called:
+        raise NotApplicableError(
+            f"{classifier.name} has no linear layer or convolution that could be watched. "
+            "Name the module whose input the features are with layer."
+        )
+    sizes = (classifier.classes, 1) if classifier.classes == 2 else (classifier.classes,)
+    fitting = [name for name, size in called if size in sizes]
+    return (fitting or [name for name, _ in called])[-1]
+
+
+def _check(method: str, most: int, batch_size: int) -> None:
+    if method not in get_args(EmbeddingMethod):
+        known = get_args(EmbeddingMethod)
+        raise OptionError(f"There is no map by {method!r}.{near_matches(method, known)} There is: {', '.join(known)}.")
+    if most < _FEWEST or batch_size < 1:
+        raise OptionError(f"most is at least {_FEWEST}, and batch_size at least 1; got {most} and {batch_size}.")
+
+
+def _batches(found: PhotoSet, order: Tensor, size: int) -> Iterator[Batch]:
+    return found.batches(order, size) if len(order) else iter(())
+
+
+def _thumbnails(pixels: Pixels) -> UInt8[np.ndarray, "n h w c"]:
+    """At most 64 pixels a side; signals and small pictures stay as they are."""
+    height, width = pixels.shape[2:]
+    scale = _THUMBNAIL / max(height, width)
+    if scale < 1 and height > 1:
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False)
+    return pixels.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _record(
+    classifier: Classifier,
+    found: PhotoSet,
+    held: _Held,
+    reader: _Reader,
+    method: EmbeddingMethod,
+    points: Float32[np.ndarray, "n 2"],
+    explained: tuple[float, float] | None,
+) -> Embedding:
+    confidences, chosen = torch.cat(held.logits).double().softmax(1).max(1)
+    answers = tuple(classifier.labels[k] for k in chosen.tolist())
+    truth = found.truth
+    classes = None if truth is None else tuple(found.labels[truth[place]] for place in held.places)
+    comparable = classes is not None and found.comparable
+    return Embedding(
+        method=method,
+        layer=reader.layer,
+        features=held.features[0].shape[1],
+        pooled=reader.pooled,
+        total=len(found),
+        indices=tuple(held.places),
+        names=tuple(found.names[place] for place in held.places) if found.names else (),
+        points=points,
+        explained=explained,
+        classes=classes,
+        answers=answers,
+        confidences=tuple(confidences.tolist()),
+        mistakes=tuple(a != b for a, b in zip(classes, answers, strict=True)) if classes and comparable else None,
+        thumbnails=np.concatenate(held.thumbnails),
+        unread=tuple(found.unread),
+    )
