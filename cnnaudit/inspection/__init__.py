@@ -6,5 +6,15 @@ from cnnaudit.inspection.embedding import embedding
 from cnnaudit.inspection.filters import filters
 from cnnaudit.inspection.receptive_field import receptive_field, receptive_fields
 from cnnaudit.inspection.summary import summarize
+from cnnaudit.inspection.walkthrough import walkthrough
 
-__all__ = ["activations", "effective_field", "embedding", "filters", "receptive_field", "receptive_fields", "summarize"]
+__all__ = [
+    "activations",
+    "effective_field",
+    "embedding",
+    "filters",
+    "receptive_field",
+    "receptive_fields",
+    "summarize",
+    "walkthrough",
+]

@@ -21,6 +21,7 @@ from cnnaudit.results.networks import ArchitectureFacts, LayerFacts, ReceptiveFi
 from cnnaudit.results.report import Report
 from cnnaudit.results.runs import Fact, ModelFacts, RunFacts
 from cnnaudit.results.trainings import Epoch, FilterFacts, Mistake, ReliabilityBin, Share, TestFacts, TrainingFacts
+from cnnaudit.results.walkthrough import Kernel, Sliding, Stage, Steps, Walkthrough, Windows
 
 __all__ = [
     "Activations",
@@ -44,6 +45,7 @@ __all__ = [
     "ImageFailure",
     "ImageResult",
     "InspectionFacts",
+    "Kernel",
     "LayerFacts",
     "MethodCard",
     "Mistake",
@@ -54,7 +56,12 @@ __all__ = [
     "Report",
     "RunFacts",
     "Share",
+    "Sliding",
+    "Stage",
+    "Steps",
     "Target",
     "TestFacts",
     "TrainingFacts",
+    "Walkthrough",
+    "Windows",
 ]
