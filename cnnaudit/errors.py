@@ -12,7 +12,9 @@
     │   └── DownloadError         the weights could not be fetched
     ├── MethodError           an explanation cannot be made
     │   ├── NotApplicableError    the method does not apply to this network; others may
-    │   └── LayerError            no such layer, or one without spatial maps
+    │   ├── LayerError            no such layer, or one without spatial maps
+    │   ├── NotFiniteError        scores or a map are infinite or not numbers
+    │   └── OutOfTimeError        the time limit left too little to say anything
     ├── OptionError           a value that the caller gave is wrong
     ├── DataError             a dataset is missing or malformed
     └── TrainingError         training cannot go on
@@ -66,6 +68,14 @@ class NotApplicableError(MethodError):
 
 class LayerError(MethodError):
     """No such layer, or one without spatial maps."""
+
+
+class NotFiniteError(MethodError):
+    """Scores or a map are infinite or not numbers."""
+
+
+class OutOfTimeError(MethodError):
+    """The time limit left too little to say anything."""
 
 
 class OptionError(CnnAuditError):

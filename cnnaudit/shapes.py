@@ -6,7 +6,7 @@
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 Pixels: TypeAlias = Float[Tensor, "n c h w"]
@@ -17,6 +17,9 @@ Logits: TypeAlias = Float[Tensor, "n k"]
 
 Heatmap: TypeAlias = Float32[Tensor, "h w"]
 """Signed evidence a pixel in the unit of the target score, on the CPU; never rescaled when made."""
+
+Marked: TypeAlias = Bool[Tensor, "h w"]
+"""Which pixels are meant, on the CPU."""
 
 Photo: TypeAlias = UInt8[np.ndarray, "h w c"]
 """A decoded picture, upright, 1 or 3 channels, 0 to 255."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cnnaudit import Attribution, Classifier, explain, explain_all, from_array
 from cnnaudit.attribution import METHODS, Query
 from cnnaudit.errors import CnnAuditError, ImageError, LayerError, MethodError, NotApplicableError, OptionError
+from cnnaudit.explaining import Step
 from cnnaudit.results import Report
 
 LABELS = ("husky", "wolf", "snow", "grass", "forest")
@@ -306,9 +307,10 @@ def test_report_of_all_methods_equals_each_alone(clf: Classifier, pixels: Tensor
 
 
 def test_progress_names_picture_and_method(clf: Classifier, pixels: Tensor) -> None:
-    told: list[tuple[str, str]] = []
-    explain_all(clf, [pixels], methods=["random", "edges"], progress=lambda *names: told.append(names))
-    assert told == [("pixels", "random"), ("pixels", "edges")]
+    told: list[Step] = []
+    label = clf.predict(pixels)[0].label
+    explain_all(clf, [pixels], methods=["random", "edges"], progress=told.append)
+    assert told == [Step("pixels", "random", label, 0), Step("pixels", "edges", label, 1)]
 
 
 @pytest.mark.parametrize("method", METHODS)

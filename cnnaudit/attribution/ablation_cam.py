@@ -9,7 +9,7 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.attribution.query import Query, resized
 from cnnaudit.devices import EXACT, agreement
-from cnnaudit.errors import CnnAuditError, MethodError, OptionError
+from cnnaudit.errors import CnnAuditError, NotFiniteError, OptionError, OutOfTimeError
 from cnnaudit.perturbation import BatchSize, Loop
 from cnnaudit.results import Attribution
 from cnnaudit.shapes import Logits
@@ -32,6 +32,11 @@ def ablation_cam(query: Query, *, relu: bool = True, batch: int | None = None) -
     Returns:
         A map `h w` in units of score times activation; >= 0 with `relu`.
 
+    Raises:
+        OptionError: `batch` is below 1.
+        OutOfTimeError: time was up before the last map.
+        NotFiniteError: a score is not finite.
+
     Desai and Ramaswamy, WACV 2020, equations 2 and 3. There $w_k$ is divided by $s$, a factor that all
     maps share, and that would turn the map around where the score is negative.
     """
@@ -41,12 +46,18 @@ def ablation_cam(query: Query, *, relu: bool = True, batch: int | None = None) -
     name, maps = query.activations()
     silenced = _Silenced(query, name)
     size = batch or max(1, min(512, _ROOM // (4 * maps.numel())))
-    loop = Loop(BatchSize(size, size, settled=True), query.pixels.device, expected=len(maps) + 1)
+    loop = Loop(BatchSize(size, size, settled=True), query.pixels.device, expected=len(maps) + 1, budget=query.budget)
     with torch.no_grad():
         silenced.try_behind_the_layer_only()
         scores = query.of_logits(loop.run(len(maps) + 1, silenced.logits))
+    if len(scores) <= len(maps):
+        raise OutOfTimeError(
+            f"Time was up after {len(scores) - 1} of {len(maps)} maps, and ablation_cam needs all. Allow more of it."
+        )
     if not bool(scores.isfinite().all()):
-        raise MethodError("ablation_cam met a score that is not finite; the network overflows without one of its maps.")
+        raise NotFiniteError(
+            "ablation_cam met a score that is not finite; the network overflows without one of its maps."
+        )
     small = torch.einsum("k,kuv->uv", (scores[0] - scores[1:]).to(maps), maps)
     return Attribution(
         resized(small.clamp(min=0) if relu else small, query.pixels),

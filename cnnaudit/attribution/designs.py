@@ -63,6 +63,12 @@ def every_mask(count: int) -> Bool[Tensor, "n k"]:
     return (rows[:, None] >> torch.arange(count, device="cpu")) % 2 == 1
 
 
+def every_pair(count: int, generator: torch.Generator) -> Bool[Tensor, "n k"]:
+    """All masks in pairs of opposites, the pairs in random order, so that the first of them are a fair sample."""
+    order = torch.randperm(2 ** (count - 1), generator=generator, device="cpu")
+    return _with_opposites(every_mask(count)[order])
+
+
 def _with_opposites(masks: Bool[Tensor, "n k"]) -> Bool[Tensor, "m k"]:
     return torch.stack([masks, ~masks], 1).flatten(0, 1)
 

@@ -57,7 +57,7 @@ def smoothgrad(
         batch: copies sent through the network at once.
 
     Returns:
-        A map `h w` >= 0, in units of score a unit of pixel value.
+        A map `h w` >= 0, in units of score a unit of pixel value; of fewer copies when time is up.
 
     Smilkov et al. 2017, arXiv:1706.03825, equation 1. The average is taken before the magnitude.
     """
@@ -66,12 +66,18 @@ def smoothgrad(
     fresh = query.forward_passes
     generator = query.generator("smoothgrad")
     total = torch.zeros_like(query.pixels[0])
+    drawn = 0
     for start in range(0, samples, batch):
+        if drawn and query.budget.is_up():
+            break
         shape = (min(batch, samples - start), *query.pixels.shape[1:])
         epsilon = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(query.pixels.device)
         total += query.gradient(query.pixels + noise * epsilon)[1].sum(0)
-    heatmap = to_heatmap(magnitude(total / samples, channels))
-    return Attribution(heatmap, forward_passes=query.forward_passes - fresh)
+        drawn += len(epsilon)
+        query.budget.tell(drawn, samples)
+    heatmap = to_heatmap(magnitude(total / drawn, channels))
+    notes = (f"Time was up after {drawn} of {samples} noisy copies.",) if drawn < samples else ()
+    return Attribution(heatmap, notes=notes, forward_passes=query.forward_passes - fresh)
 
 
 def magnitude(gradient: Tensor, channels: Channels) -> Tensor:

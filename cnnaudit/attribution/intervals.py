@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cnnaudit.attribution.query import to_heatmap
 from cnnaudit.attribution.segments import Regions
+from cnnaudit.perturbation import Copies
 from cnnaudit.results import Fact
-from cnnaudit.shapes import Heatmap
+from cnnaudit.shapes import Marked
 
 
 def interval_facts(values: Float[Tensor, " k"], reach: Float[Tensor, " k"] | None) -> dict[str, Fact]:
@@ -20,11 +19,15 @@ def interval_facts(values: Float[Tensor, " k"], reach: Float[Tensor, " k"] | Non
     return facts
 
 
-def settled_part(regions: Regions, values: Float[Tensor, " k"], unsettled: Bool[Tensor, " k"]) -> dict[str, Heatmap]:
-    """The map without the segments whose sign is not settled; nothing where all are."""
-    if not bool(unsettled.any()):
-        return {}
-    return {"settled": to_heatmap(regions.spread(torch.where(unsettled, 0.0, values)))}
+def unsettled_map(regions: Regions, unsettled: Bool[Tensor, " k"]) -> Marked | None:
+    """Where the segments are whose sign is not settled; None where all are settled."""
+    return regions.spread(unsettled) if bool(unsettled.any()) else None
+
+
+def late_note(copies: Copies, most: int) -> Iterator[str]:
+    """What the time limit left out."""
+    if copies.late:
+        yield f"Time was up after {copies.done} of {most} samples: the errors given are those of so few."
 
 
 def unsettled_note(unsettled: Bool[Tensor, " k"]) -> Iterator[str]:
@@ -32,5 +35,5 @@ def unsettled_note(unsettled: Bool[Tensor, " k"]) -> Iterator[str]:
     if bool(unsettled.any()):
         yield (
             f"The sign of {int(unsettled.sum())} of {len(unsettled)} segments is not settled: their 95 % intervals "
-            "hold 0, or the samples are too few for one. They are left out of the small map."
+            "hold 0, or the samples are too few for one. They are hatched."
         )

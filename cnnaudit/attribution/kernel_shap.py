@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cnnaudit.attribution.designs import every_mask, size_pairs
-from cnnaudit.attribution.intervals import interval_facts, settled_part, unsettled_note
+from cnnaudit.attribution.intervals import interval_facts, late_note, unsettled_map, unsettled_note
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.attribution.regression import Fit, t_quantile
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
-from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.perturbation import Copies, Precision, Segments
 from cnnaudit.results import Attribution
 
@@ -33,7 +33,6 @@ def kernel_shap(
     fill: SegmentFill = "grey",
     precision: Precision = "auto",
     batch: int | None = None,
-    time_limit: float | None = None,
 ) -> Attribution:
     r"""Each segment's Shapley value: its mean effect on the score over all orders in which segments are shown.
 
@@ -51,7 +50,6 @@ def kernel_shap(
         fill: what takes a hidden segment's place.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
-        time_limit: seconds after which the samples drawn so far must do.
 
     Returns:
         A signed map `h w` in units of score: each pixel has its segment's value. The values of all segments
@@ -61,7 +59,8 @@ def kernel_shap(
     Raises:
         OptionError: a number makes no sense, or `regions` does not fit the picture.
         NotApplicableError: the picture has one segment only.
-        MethodError: time was up before every value had a sample, or a score is not finite.
+        OutOfTimeError: time was up before the second sample, or before the last mask where all are asked about.
+        NotFiniteError: a score is not finite.
 
     Lundberg and Lee 2017, arXiv:1705.07874, theorem 2; paired sampling of Covert and Lee 2021,
     arXiv:2012.01536, section 4.
@@ -73,21 +72,19 @@ def kernel_shap(
         seed=query.seed,
     )  # fmt: skip
     hidden = hidden_by(query, found, fill)
-    copies = Copies(
-        query.classifier, query.pixels, hidden, expected=samples, precision=precision, batch=batch,
-        time_limit=time_limit,
-    )  # fmt: skip
-    if found.count <= _ENUMERATED:
+    few = found.count <= _ENUMERATED
+    expected = 2**found.count if few else samples
+    copies = query.copies(hidden, expected=expected, precision=precision, batch=batch)
+    if few:
         masks = every_mask(found.count)
         fit = exact(query.of_logits(copies.scores(Segments(found.labels, masks))))
     else:
         fit = _sampled(query, copies, found, samples)
-    return shapley_attribution(fit, found, copies)
+    return shapley_attribution(fit, found, copies, samples)
 
 
-def shapley_attribution(fit: Fit, found: Regions, copies: Copies) -> Attribution:
-    """Shapley values as a map, with their intervals."""
-    notes = [f"Time was up after {copies.done} samples."] if copies.late else []
+def shapley_attribution(fit: Fit, found: Regions, copies: Copies, samples: int) -> Attribution:
+    """Shapley values as a map, with their intervals; `samples` at most were wanted."""
     unsettled = fit.unsettled()
     return Attribution(
         to_heatmap(found.spread(fit.coefficients)),
@@ -98,8 +95,8 @@ def shapley_attribution(fit: Fit, found: Regions, copies: Copies) -> Attribution
             "precision": copies.precision_used,
             **interval_facts(fit.coefficients, fit.reach),
         },
-        notes=(*found.notes, *notes, *unsettled_note(unsettled), *copies.notes),
-        parts=settled_part(found, fit.coefficients, unsettled),
+        notes=(*found.notes, *late_note(copies, samples), *unsettled_note(unsettled), *copies.notes),
+        unsettled=unsettled_map(found, unsettled),
         forward_passes=copies.done,
     )
 
@@ -128,7 +125,7 @@ def _sampled(query: Query, copies: Copies, regions: Regions, samples: int) -> Fi
     scores = torch.cat(answers).double()
     whole = len(scores) // 2 * 2  # time may be up in the middle of a pair
     if whole == 0:
-        raise MethodError("Time was up before the second sample. Allow more of it.")
+        raise OutOfTimeError("Time was up before the second sample. Allow more of it.")
     return fit_pairs(masks[:whole], scores[:whole], ends)
 
 

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from cnnaudit.attribution.designs import every_mask, hadamard_pairs
-from cnnaudit.attribution.intervals import interval_facts, settled_part, unsettled_note
+from cnnaudit.attribution.designs import every_pair, hadamard_pairs
+from cnnaudit.attribution.intervals import interval_facts, late_note, unsettled_map, unsettled_note
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.attribution.regression import Fit, fit_all, fit_pairs, ridge
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
-from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.perturbation import Copies, Precision, Segments
 from cnnaudit.results import Attribution
 
@@ -33,7 +33,6 @@ def lime(
     classic: bool = False,
     precision: Precision = "auto",
     batch: int | None = None,
-    time_limit: float | None = None,
 ) -> Attribution:
     r"""Coefficients of a weighted linear regression of the score on which segments are shown.
 
@@ -56,7 +55,6 @@ def lime(
         classic: the `lime` package's own masks for the seed, and its ridge regression, without intervals.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
-        time_limit: seconds after which the samples drawn so far must do.
 
     Returns:
         A signed map `h w` in units of score: each pixel has its segment's coefficient, the mean
@@ -67,7 +65,8 @@ def lime(
     Raises:
         OptionError: a number makes no sense, or `regions` does not fit the picture.
         NotApplicableError: the picture has one segment only.
-        MethodError: time was up before anything was learned, or a score is not finite.
+        OutOfTimeError: time was up before the second sample.
+        NotFiniteError: a score is not finite.
 
     Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938, algorithm 1. The score is the logit (or the
     difference of two), where the package takes the probability; least squares take the place of its ridge.
@@ -78,17 +77,14 @@ def lime(
         query.pixels, segmentation=segmentation, segments=segments, compactness=compactness, regions=regions,
         seed=query.seed,
     )  # fmt: skip
-    copies = Copies(
-        query.classifier, query.pixels, hidden_by(query, found, fill), expected=samples, precision=precision,
-        batch=batch, time_limit=time_limit,
-    )  # fmt: skip
+    copies = query.copies(hidden_by(query, found, fill), expected=samples, precision=precision, batch=batch)
     fit = (_classic if classic else sampled)(query, copies, found, samples, kernel_width)
     facts = {"segments": found.count, "samples": copies.done, "r2": fit.r2, "precision": copies.precision_used}
     return Attribution(
         to_heatmap(found.spread(fit.coefficients)),
         facts=facts | interval_facts(fit.coefficients, fit.reach),
-        notes=(*found.notes, *_notes(fit, copies, found.count, classic), *copies.notes),
-        parts={} if classic else settled_part(found, fit.coefficients, fit.unsettled()),
+        notes=(*found.notes, *_notes(fit, copies, (found.count, samples), classic), *copies.notes),
+        unsettled=None if classic else unsettled_map(found, fit.unsettled()),
         forward_passes=copies.done,
     )
 
@@ -96,21 +92,25 @@ def lime(
 def sampled(query: Query, copies: Copies, regions: Regions, samples: int, kernel_width: float) -> Fit:
     """LIME's linear model from at most so many samples, with its intervals."""
     if 2**regions.count <= samples:
-        masks = every_mask(regions.count)
-        return fit_all(masks, query.of_logits(copies.scores(Segments(regions.labels, masks))), kernel_width)
+        masks = every_pair(regions.count, query.generator("lime"))
+        scores = query.of_logits(copies.first(Segments(regions.labels, masks)))
+        return fit_all(masks, scores, kernel_width) if len(scores) == len(masks) else _fit(masks, scores, kernel_width)
     masks = hadamard_pairs(samples // 2, regions.count, query.generator("lime"))
     answers: list[Tensor] = []
-    fit: Fit | None = None
     for logits in copies.stream(_stages(regions, masks)):
         answers.append(query.of_logits(logits))
-        scores = torch.cat(answers)
-        whole = len(scores) // 2 * 2  # time may be up in the middle of a pair
-        fit = fit_pairs(masks[:whole], scores[:whole], kernel_width) if whole else None
-        if fit and fit.order_is_settled(_TOP):
-            break
-    if fit is None:
-        raise MethodError("Time was up before the second sample. Allow more of it.")
-    return fit
+        fit = _fit(masks, torch.cat(answers), kernel_width)
+        if fit.order_is_settled(_TOP):
+            return fit
+    return _fit(masks, torch.cat(answers), kernel_width)
+
+
+def _fit(masks: Bool[Tensor, "n k"], scores: Tensor, kernel_width: float) -> Fit:
+    """The fit to the whole pairs among the first masks, those whose scores these are."""
+    whole = len(scores) // 2 * 2  # time may be up in the middle of a pair
+    if not whole:
+        raise OutOfTimeError("Time was up before the second sample. Allow more of it.")
+    return fit_pairs(masks[:whole], scores[:whole], kernel_width)
 
 
 def _stages(regions: Regions, masks: Bool[Tensor, "n k"]) -> Iterator[Segments]:
@@ -125,14 +125,14 @@ def _classic(query: Query, copies: Copies, regions: Regions, samples: int, kerne
     drawn = np.random.RandomState(query.seed % 2**32).randint(0, 2, samples * regions.count)
     masks = torch.from_numpy(drawn.reshape(samples, regions.count) == 1)
     masks[0] = True
-    scores = query.of_logits(copies.scores(Segments(regions.labels, masks)))
-    coefficients, r2 = ridge(masks, scores, kernel_width)
+    scores = query.of_logits(copies.first(Segments(regions.labels, masks)))
+    coefficients, r2 = ridge(masks[: len(scores)], scores, kernel_width)
     return Fit(coefficients, None, 0.0, r2)
 
 
-def _notes(fit: Fit, copies: Copies, count: int, classic: bool) -> Iterator[str]:
-    if copies.late:
-        yield f"Time was up after {copies.done} samples."
+def _notes(fit: Fit, copies: Copies, of: tuple[int, int], classic: bool) -> Iterator[str]:
+    count, samples = of
+    yield from late_note(copies, samples)
     if copies.done < min(3 * count, 2**count):
         yield f"{copies.done} samples are few for {count} segments: the coefficients and R² mean little."
     if fit.r2 < 0.5:

@@ -7,7 +7,7 @@ from torch import Tensor
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.errors import OptionError
 from cnnaudit.fills import Fill, filled
-from cnnaudit.perturbation import Copies, Precision, Windows
+from cnnaudit.perturbation import Precision, Windows
 from cnnaudit.results import Attribution
 
 
@@ -34,6 +34,11 @@ def occlusion(
     Returns:
         A signed map `h w` in units of score; positive where hiding lowers the score.
 
+    Raises:
+        OptionError: a number makes no sense.
+        OutOfTimeError: time was up before the last window: a map with gaps would look like one without evidence.
+        NotFiniteError: a score is not finite.
+
     Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2; overlapping windows are averaged.
     """
     height, width = (int(side) for side in query.pixels.shape[2:])
@@ -46,7 +51,7 @@ def occlusion(
     edges = _windows(height, width, window, stride)
     masks = Windows(torch.cat([edges.new_zeros((1, 4)), edges]), (height, width))  # the first hides nothing
     hidden = filled(query.pixels, fill)
-    copies = Copies(query.classifier, query.pixels, hidden, expected=len(masks), precision=precision, batch=batch)
+    copies = query.copies(hidden, expected=len(masks), precision=precision, batch=batch)
     scores = query.of_logits(copies.scores(masks))
     return Attribution(
         to_heatmap(_average(edges, scores[0] - scores[1:], (height, width))),

@@ -14,7 +14,8 @@ from torch import Tensor
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_layer, find_module, is_spatial
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import LayerError, MethodError, NotApplicableError
+from cnnaudit.errors import LayerError, MethodError, NotApplicableError, NotFiniteError
+from cnnaudit.perturbation import Budget, Copies, Precision
 from cnnaudit.results import Attribution, Target
 from cnnaudit.shapes import Heatmap, Logits, Pixels
 
@@ -41,6 +42,7 @@ class Query:
         seed: of everything random.
         image_id: what stands for the picture in the random seed (its content's hash).
         shared: True when several methods will ask, so that one full backward pass serves all.
+        budget: the time for the explanation under way, and who is told how far it is.
     """
 
     classifier: Classifier
@@ -50,6 +52,7 @@ class Query:
     seed: int = 0
     image_id: str = ""
     shared: bool = False
+    budget: Budget = field(default_factory=Budget)
     forward_passes: int = 0
     _input_gradient: Tensor | None = field(default=None, init=False)
     _layer_maps: LayerMaps | None = field(default=None, init=False)
@@ -120,6 +123,13 @@ class Query:
             self._activations = name, maps[0].float()
         return self._activations
 
+    def copies(self, hidden: Pixels, *, expected: int, precision: Precision, batch: int | None) -> Copies:
+        """Copies of the picture, partly replaced by `hidden`, and their scores, within the budget."""
+        return Copies(
+            self.classifier, self.pixels, hidden, expected=expected, precision=precision, batch=batch,
+            budget=self.budget,
+        )  # fmt: skip
+
     def generator(self, method: str) -> torch.Generator:
         """A CPU generator that depends on the seed, the picture and the method, and on nothing else."""
         digest = hashlib.sha256(f"{self.seed}/{self.image_id}/{method}".encode()).digest()
@@ -172,7 +182,8 @@ def finished(name: str, found: Any, pixels: Pixels) -> Attribution:
     """What a method returned, as an `Attribution` whose map is checked, float32 and on the CPU.
 
     Raises:
-        MethodError: it is no map, not as large as the picture, or not finite.
+        MethodError: it is no map, or not as large as the picture.
+        NotFiniteError: a value is infinite or not a number.
     """
     attribution = found if isinstance(found, Attribution) else Attribution(found)
     values = attribution.heatmap
@@ -182,7 +193,7 @@ def finished(name: str, found: Any, pixels: Pixels) -> Attribution:
     if values.shape != pixels.shape[2:]:
         raise MethodError(f"{name} returned a map of {tuple(values.shape)}; expected {tuple(pixels.shape[2:])}.")
     if not bool(torch.isfinite(values).all()):
-        raise MethodError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
+        raise NotFiniteError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
     return replace(attribution, heatmap=to_heatmap(values))
 
 

@@ -1,8 +1,11 @@
 """RISE: the scores of a picture behind random smooth masks, credited to what each mask shows."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
+from cnnaudit.attribution.intervals import late_note
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.errors import OptionError
 from cnnaudit.fills import Fill, filled
@@ -22,7 +25,6 @@ def rise(
     fill: Fill = "grey",
     precision: Precision = "auto",
     batch: int | None = None,
-    time_limit: float | None = None,
 ) -> Attribution:
     r"""How much the mean score rises where a pixel is shown: $\frac{1}{p} \mathrm{Cov}(s(x \odot M), M_\lambda)$.
 
@@ -39,7 +41,6 @@ def rise(
         fill: what is seen where the mask is 0; the paper's is black.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
-        time_limit: seconds after which the masks drawn so far must do.
 
     Returns:
         A signed map `h w` in units of score; adding `mean_score` gives RISE's own. `standard_error` is
@@ -51,16 +52,13 @@ def rise(
     """
     if samples < 2 or cells < 1 or not 0 < keep < 1:
         raise OptionError(f"rise takes samples >= 2, cells >= 1 and 0 < keep < 1; got {samples}, {cells}, {keep}.")
-    copies = Copies(
-        query.classifier, query.pixels, filled(query.pixels, fill), expected=samples, precision=precision, batch=batch,
-        time_limit=time_limit,
-    )  # fmt: skip
+    copies = query.copies(filled(query.pixels, fill), expected=samples, precision=precision, batch=batch)
     sums = _Sums(query)
     masks = _drawn(query, samples, cells, keep)
     blocks = [masks.part(start, start + _BLOCK) for start in range(0, samples, _BLOCK)]
     for block, logits in zip(blocks, copies.stream(blocks), strict=False):  # the stream may end early
         sums.add(block, query.of_logits(logits))
-    return _attribution(sums, keep, copies)
+    return _attribution(sums, keep, copies, samples)
 
 
 def _drawn(query: Query, samples: int, cells: int, keep: float) -> Grid:
@@ -113,7 +111,7 @@ class _Sums:
         return covariance, (variance.clamp(min=0) / n).sqrt()
 
 
-def _attribution(sums: _Sums, keep: float, copies: Copies) -> Attribution:
+def _attribution(sums: _Sums, keep: float, copies: Copies, samples: int) -> Attribution:
     covariance, error = (each / keep for each in sums.covariance())
     noise = float(error.mean())
     signal = float(covariance.std(correction=0)) / noise if noise else 0.0
@@ -127,14 +125,12 @@ def _attribution(sums: _Sums, keep: float, copies: Copies) -> Attribution:
     return Attribution(
         to_heatmap(covariance),
         facts=facts,
-        notes=(*_notes(signal, copies), *copies.notes),
+        notes=(*late_note(copies, samples), *_notes(signal), *copies.notes),
         parts={"standard error": to_heatmap(error)},
         forward_passes=copies.done,
     )
 
 
-def _notes(signal: float, copies: Copies) -> tuple[str, ...]:
-    notes = [f"Time was up after {copies.done} masks."] if copies.late else []
+def _notes(signal: float) -> Iterator[str]:
     if 0 < signal < _CLEAR:
-        notes.append(f"The map varies only {signal:.1f} times as much as its standard error: draw more masks.")
-    return tuple(notes)
+        yield f"The map varies only {signal:.1f} times as much as its standard error: draw more masks."

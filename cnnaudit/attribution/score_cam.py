@@ -1,5 +1,6 @@
 """Score-CAM: a layer's maps, each weighted by the score of what it alone shows of the picture."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -38,7 +39,7 @@ def score_cam(
 
     Returns:
         A map `h w` in units of the layer's activation; >= 0 with `relu`. `largest_weight` is the largest
-        $\alpha_k$: near 1, the map is that of one channel.
+        $\alpha_k$: near 1, the map is that of one channel. When time is up, it is the map of fewer channels.
 
     Wang et al. 2020, arXiv:1910.01279, equations 6 to 10. Enlarged with corners aligned, as pytorch-grad-cam
     does.
@@ -50,8 +51,9 @@ def score_cam(
     chosen = maps[maps.flatten(1).std(1).argsort(descending=True, stable=True)[:channels]]
     size = int(query.pixels.shape[2]), int(query.pixels.shape[3])
     hidden = _zero(query) if fill == "zero" else filled(query.pixels, fill)
-    copies = Copies(query.classifier, query.pixels, hidden, expected=len(chosen), precision=precision, batch=batch)
-    logits = copies.scores(Grid(chosen, size, corners=True, stretched=True))
+    copies = query.copies(hidden, expected=len(chosen), precision=precision, batch=batch)
+    logits = copies.first(Grid(chosen, size, corners=True, stretched=True))
+    wanted, chosen = len(chosen), chosen[: len(logits)]
     weights = query.of_logits(logits).double().softmax(0)
     small = torch.einsum("k,kuv->uv", weights.to(maps), chosen)
     return Attribution(
@@ -61,10 +63,15 @@ def score_cam(
             "largest_weight": float(weights.max()),
             "precision": copies.precision_used,
         },
-        notes=copies.notes,
+        notes=(*_late(copies, wanted), *copies.notes),
         layer=name,
         forward_passes=query.forward_passes - fresh + copies.done,
     )
+
+
+def _late(copies: Copies, wanted: int) -> Iterator[str]:
+    if copies.late:
+        yield f"Time was up after {copies.done} of {wanted} channels, those that vary most: the map is that of these."
 
 
 def _zero(query: Query) -> Pixels:

@@ -8,7 +8,7 @@ from cnnaudit.attribution.kernel_shap import shapley_attribution
 from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.regression import Fit, t_quantile
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
-from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.perturbation import Copies, Precision, Segments
 from cnnaudit.results import Attribution
 
@@ -24,7 +24,6 @@ def shapley(
     fill: SegmentFill = "grey",
     precision: Precision = "auto",
     batch: int | None = None,
-    time_limit: float | None = None,
 ) -> Attribution:
     r"""Each segment's mean gain of score when it joins those shown before it, over random orders of all.
 
@@ -40,7 +39,6 @@ def shapley(
         fill: what takes a hidden segment's place.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
-        time_limit: seconds after which the orders followed so far must do.
 
     Returns:
         A signed map `h w` in units of score: each pixel has its segment's value. The values of all segments
@@ -51,7 +49,8 @@ def shapley(
         OptionError: a number makes no sense, `regions` does not fit the picture, or the samples do not suffice
             for two pairs of orders.
         NotApplicableError: the picture has one segment only.
-        MethodError: time was up before two pairs of orders, or a score is not finite.
+        OutOfTimeError: time was up before two pairs of orders were followed.
+        NotFiniteError: a score is not finite.
 
     Castro, Gomez and Tejada 2009, Computers & Operations Research 36; antithetic pairs of Mitchell et al. 2022,
     arXiv:2104.12199, section 4.1. `kernel_shap` estimates the same values.
@@ -66,11 +65,8 @@ def shapley(
             f"shapley takes two pairs of orders at least, {4 * (found.count - 1) + 2} samples for {found.count} "
             f"segments; got {samples}. Take more samples, or fewer segments."
         )
-    copies = Copies(
-        query.classifier, query.pixels, hidden_by(query, found, fill), expected=samples, precision=precision,
-        batch=batch, time_limit=time_limit,
-    )  # fmt: skip
-    return shapley_attribution(_sampled(query, copies, found, pairs), found, copies)
+    copies = query.copies(hidden_by(query, found, fill), expected=samples, precision=precision, batch=batch)
+    return shapley_attribution(_sampled(query, copies, found, pairs), found, copies, samples)
 
 
 def _sampled(query: Query, copies: Copies, regions: Regions, pairs: int) -> Fit:
@@ -88,7 +84,7 @@ def _sampled(query: Query, copies: Copies, regions: Regions, pairs: int) -> Fit:
             )  # fmt: skip
             gains.append(torch.zeros_like(there).scatter(0, order, (there + back.flip(0)) / 2))
     if len(gains) < 2:
-        raise MethodError("Time was up before two pairs of orders were followed. Allow more of it.")
+        raise OutOfTimeError("Time was up before two pairs of orders were followed. Allow more of it.")
     return mean_of(torch.stack(gains))
 
 

@@ -1,5 +1,6 @@
 """The sufficient set: the fewest segments that alone keep a prediction, and the fewest whose loss ends it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor
 from cnnaudit.attribution.lime import sampled
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
-from cnnaudit.errors import NotApplicableError, OptionError
+from cnnaudit.errors import NotApplicableError, OptionError, OutOfTimeError
 from cnnaudit.perturbation import Copies, Precision, Segments
 from cnnaudit.results import Attribution, Fact
 
 _KERNEL_WIDTH = 0.25  # LIME's own
+_RANKING = 0.5  # share of the time that the ranking may take
 
 
 def sufficient(
@@ -57,6 +59,8 @@ def sufficient(
     Raises:
         OptionError: a number makes no sense, or `regions` does not fit the picture.
         NotApplicableError: the network does not call the picture the target, or there is one segment only.
+        OutOfTimeError: time was up before any set was verified.
+        NotFiniteError: a score is not finite.
 
     After Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938, section 6.4, and the minimal sufficient subsets of
     Carter et al. 2019, arXiv:1810.03805.
@@ -68,7 +72,7 @@ def sufficient(
         seed=query.seed,
     )  # fmt: skip
     hidden = hidden_by(query, found, fill)
-    copies = Copies(query.classifier, query.pixels, hidden, expected=samples, precision=precision, batch=batch)
+    copies = query.copies(hidden, expected=samples, precision=precision, batch=batch)
     asked = _Asked(query, copies, found)
     whole = asked.about(torch.ones(1, found.count, dtype=torch.bool, device="cpu"))
     if not whole.called[0]:
@@ -77,9 +81,11 @@ def sufficient(
             "Explain the network's own choice, or use lime."
         )
     probability = float(whole.probability[0])
-    order = sampled(query, copies, found, samples, _KERNEL_WIDTH).coefficients.argsort(descending=True, stable=True)
+    with query.budget.share(_RANKING):
+        order = sampled(query, copies, found, samples, _KERNEL_WIDTH).coefficients.argsort(descending=True, stable=True)
+    ranked = copies.done - 1
     alone, lost = (_Search(asked, order, keep * probability, removes).found() for removes in (False, True))
-    return _attribution(asked, alone, lost, probability)
+    return _attribution(asked, (alone, lost), probability, ranked)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,10 +143,17 @@ class _Search:
     removes: bool
 
     def found(self) -> _Set | None:
-        """The smallest set found; None where not even all segments do it."""
+        """The smallest set found as long as there is time; None where not even all segments do it.
+
+        Raises:
+            OutOfTimeError: there is none yet.
+        """
         first = self._best(self._candidates(), fewest=True)
         while first is not None and first.size > 1:
-            fewer = self._best(_without_one(first.chosen), fewest=False)
+            try:
+                fewer = self._best(_without_one(first.chosen), fewest=False)
+            except OutOfTimeError:  # the set at hand is verified, only it may not be the smallest
+                break
             if fewer is None:
                 break
             first = fewer
@@ -175,17 +188,22 @@ def _without_one(chosen: Bool[Tensor, " k"]) -> Bool[Tensor, "n k"]:
     return fewer
 
 
-def _attribution(asked: _Asked, alone: _Set | None, lost: _Set | None, whole: float) -> Attribution:
-    regions, copies = asked.regions, asked.copies
+def _attribution(asked: _Asked, found: tuple[_Set | None, _Set | None], whole: float, ranked: int) -> Attribution:
+    regions, copies, (alone, lost) = asked.regions, asked.copies, found
     facts: dict[str, Fact] = {"segments": regions.count, "probability": whole, "precision": copies.precision_used}
     facts |= _facts("sufficient", "alone", alone, regions) | _facts("necessary", "without", lost, regions)
     return Attribution(
         to_heatmap(_drawn(regions, alone, alone.probability if alone else 0.0)),
         facts=facts,
-        notes=(*regions.notes, _alone(asked, alone), _lost(asked, lost), *copies.notes),
+        notes=(*regions.notes, _alone(asked, alone), _lost(asked, lost), *_late(copies, ranked), *copies.notes),
         parts={"necessary": to_heatmap(_drawn(regions, lost, max(0.0, whole - lost.probability)))} if lost else {},
         forward_passes=copies.done,
     )
+
+
+def _late(copies: Copies, ranked: int) -> Iterator[str]:
+    if copies.late:
+        yield f"Time was up: the ranking is from {ranked} samples, and there may be smaller sets."
 
 
 def _drawn(regions: Regions, found: _Set | None, value: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from cnnaudit.explaining import Progress, Step
     from cnnaudit.results import ImageResult, Report
 
 
@@ -37,12 +38,17 @@ if TYPE_CHECKING:
     "--option", "settings", multiple=True, metavar="METHOD.KEY=VALUE",
     help="An option of a method, such as lime.fill=blur; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--time-limit", type=float, metavar="SECONDS",
+    help="For each explanation: a method that draws samples ends with those it has, and says so; one that needs all "
+    "of its parts is listed as not done.",
+)  # fmt: skip
 @click.option("--save-maps", is_flag=True, help="Also write each map as .npy and its overlay as .png.")
 @click.option("--strict", is_flag=True, help="Exit with 2 when any image could not be read.")
 @common_options(MODEL, RUN, OUTPUT)
 def explain(
     images: tuple[str, ...], methods: tuple[str, ...], target: str | None, versus: str | None, layer: str | None,
-    settings: tuple[str, ...], save_maps: bool, strict: bool, seed: int, out: str,
+    settings: tuple[str, ...], time_limit: float | None, save_maps: bool, strict: bool, seed: int, out: str,
     as_json: bool, quiet: bool, verbose: bool, **model: Any,
 ) -> None:  # fmt: skip
     """Why a network says what it says about photos.
@@ -61,11 +67,11 @@ def explain(
         if not any(path.exists() for path in paths):
             raise ImageError(f"{', '.join(map(str, paths[:3]))}: no such file; check the name and the folder.")
         classifier = load_model(quiet=quiet, **model)
-        with _progress(len(paths) * len(names), quiet) as progress:
+        with _progress(len(paths) * len(names) * _targets(target), quiet) as progress:
             report = explain_all(
                 classifier, paths, methods=names, target=target, versus=versus, layer=layer,
                 options=chosen, seed=seed, command=shlex.join(["cnnaudit", *sys.argv[1:]]),
-                progress=progress,
+                time_limit=time_limit, progress=progress,
             )  # fmt: skip
         written = _write(report, Path(out), save_maps) if report.images else []
         _print(report, written, as_json=as_json, quiet=quiet, verbose=verbose)
@@ -97,19 +103,33 @@ def _settings(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     return settings
 
 
+def _targets(target: str | None) -> int:
+    """About how many targets each picture has."""
+    count = (target or "").lower().removeprefix("top")
+    return max(1, int(count)) if count != (target or "").lower() and count.isdecimal() else 1
+
+
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[str, str], None]]:
+def _progress(total: int, quiet: bool) -> Iterator["Progress"]:
+    """A progress bar on standard error over all explanations; nothing where that is no terminal."""
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     terminal = console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[rest]}"),
+    )  # fmt: skip
     with Progress(*columns, console=terminal, disable=quiet or not terminal.is_terminal, transient=True) as bar:
-        task, done = bar.add_task("explaining", total=total), iter(range(total + 1))
+        task = bar.add_task("explaining", total=total, rest="")
 
-        def progress(image: str, method: str) -> None:
-            bar.update(task, completed=next(done, total), description=f"{image}: {method}")
+        def show(step: "Step") -> None:
+            part = step.asked / step.expected if step.expected else 0.0
+            rest = f"{step.asked:,} of {step.expected:,} pictures" if step.expected else ""
+            name = escape(f"{step.image}: {step.method}")
+            bar.update(task, completed=min(step.finished + part, total), description=name, rest=rest)
 
-        yield progress
+        yield show
 
 
 def _write(report: "Report", folder: Path, save_maps: bool) -> list[Path]:

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.devices import AS_IS, Form, agreement, forms, limit
-from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.errors import NotFiniteError, OptionError, OutOfTimeError
 from cnnaudit.hooks import preserved_randomness
-from cnnaudit.perturbation.loop import BatchSize, Loop, Progress
+from cnnaudit.perturbation.budget import Budget
+from cnnaudit.perturbation.loop import BatchSize, Loop
 from cnnaudit.perturbation.masks import Masks, Windows
 from cnnaudit.perturbation.stage import Stage, by_patches
 from cnnaudit.shapes import Logits, Pixels
@@ -36,8 +37,7 @@ class Copies:
         expected: about how many copies there will be.
         precision: how exact scores must be.
         batch: copies sent through the network at once; by default what is fastest.
-        progress: called after each batch.
-        time_limit: seconds after which no further batch is begun.
+        budget: the time there is, and who is told how far it is.
 
     Raises:
         OptionError: picture and fill differ in shape, or a number makes no sense.
@@ -52,8 +52,7 @@ class Copies:
         expected: int,
         precision: Precision = "auto",
         batch: int | None = None,
-        progress: Progress | None = None,
-        time_limit: float | None = None,
+        budget: Budget | None = None,
     ) -> None:
         if len(pixels) != 1 or pixels.shape != fill.shape:
             raise OptionError(
@@ -63,7 +62,7 @@ class Copies:
         self._kept, self._fill = (classifier.normalised(each.to(classifier.device)) for each in (pixels, fill))
         size = BatchSize(_FIXED.get(classifier.device.type, 64) if batch is None else batch, 0, settled=True)
         self._grows = batch is None
-        self._loop = Loop(size, classifier.device, expected=expected, progress=progress, time_limit=time_limit)
+        self._loop = Loop(size, classifier.device, expected=expected, budget=budget)
         self._stage: Stage | None = None
         self._notes: list[str] = []
 
@@ -71,12 +70,20 @@ class Copies:
         """The logits of one copy for each mask, `n k`, float32, on the CPU.
 
         Raises:
-            MethodError: a score is not finite, time is up before the last copy, or memory does not suffice.
+            OutOfTimeError: time is up before the last copy.
+            NotFiniteError: a score is not finite.
+            MethodError: memory does not suffice.
         """
         logits = self._scores(masks)
         if len(logits) < len(masks):
-            raise MethodError(f"Time was up after {len(logits)} of {len(masks)} copies. Allow more of it.")
+            raise OutOfTimeError(
+                f"Time was up after {len(logits)} of {len(masks)} pictures, and all are needed. Allow more of it."
+            )
         return logits
+
+    def first(self, masks: Masks) -> Logits:
+        """The same, for as many of the first masks as there is time for."""
+        return self._scores(masks)
 
     def stream(self, blocks: Iterable[Masks]) -> Iterator[Logits]:
         """The logits for each block of masks; the next block is only asked for when the last was answered.
@@ -84,12 +91,13 @@ class Copies:
         When time is up, the block at hand is answered in part, and the stream ends.
 
         Raises:
-            MethodError: a score is not finite, or memory does not suffice.
+            NotFiniteError: a score is not finite.
+            MethodError: memory does not suffice.
         """
-        for masks in blocks:
-            yield self._scores(masks)
-            if self._loop.time_is_up():
+        for number, masks in enumerate(blocks):
+            if number and self._loop.budget.is_up():
                 return
+            yield self._scores(masks)
 
     @property
     def done(self) -> int:
@@ -98,8 +106,8 @@ class Copies:
 
     @property
     def late(self) -> bool:
-        """True when the time limit ended the work."""
-        return self._loop.late
+        """True when the time limit left some of them out."""
+        return self._loop.budget.late
 
     @property
     def precision_used(self) -> str:
@@ -123,7 +131,7 @@ class Copies:
         if bool(logits.isfinite().all()):
             return logits
         if stage.form.dtype is None:
-            raise MethodError(
+            raise NotFiniteError(
                 f"{self.classifier.name} gives scores that are not finite for some copies of this picture; it "
                 "overflows or divides by zero there. Try another fill."
             )

@@ -10,10 +10,8 @@ from torch import Tensor
 from cnnaudit.devices import synchronise
 from cnnaudit.errors import MethodError, OptionError
 from cnnaudit.memory import is_out_of_memory
+from cnnaudit.perturbation.budget import Budget
 from cnnaudit.shapes import Logits
-
-Progress = Callable[[int, int], None]
-"""Called with how many pictures are done, and about how many there will be."""
 
 _LARGER_IS_FASTER = 0.95  # share of the time a picture that a batch of twice the size may take to be preferred
 
@@ -55,11 +53,10 @@ class BatchSize:
 
 
 class Loop:
-    """Asks a network about many pictures, a batch at a time.
+    """Asks a network about many pictures, a batch at a time, at least one and then as long as there is time.
 
     Attributes:
         done: pictures asked about so far.
-        late: True when the time limit stopped it.
     """
 
     def __init__(
@@ -68,17 +65,13 @@ class Loop:
         device: torch.device,
         *,
         expected: int,
-        progress: Progress | None = None,
-        time_limit: float | None = None,
+        budget: Budget | None = None,
     ) -> None:
         if batch.size < 1:
             raise OptionError(f"A batch holds at least one picture; got {batch.size}.")
-        if time_limit is not None and not time_limit > 0:
-            raise OptionError(f"A time limit is a number of seconds above 0; got {time_limit}.")
-        self.batch, self.device, self.progress, self.expected = batch, device, progress, expected
-        self.done, self.late = 0, False
-        self._limit = time_limit
-        self._started = time.monotonic()
+        self.batch, self.device, self.expected = batch, device, expected
+        self.budget = budget or Budget()
+        self.done = 0
         self._halved = False
 
     def run(self, count: int, ask: Callable[[int, int], Logits]) -> Logits:
@@ -93,7 +86,7 @@ class Loop:
         """
         rows: list[Tensor] = []
         start = 0
-        while start < count and not (rows and self.time_is_up()):
+        while start < count and not (rows and self.budget.is_up()):
             stop = min(start + self.batch.size, count)
             answer = self._asked(ask, start, stop)
             if answer is None:  # dealt with here, where the exception no longer holds on to what it saw
@@ -101,14 +94,8 @@ class Loop:
                 continue
             rows.append(answer)
             start, self.done = stop, self.done + stop - start
-            if self.progress:
-                self.progress(self.done, max(self.done, self.expected))
+            self.budget.tell(self.done, self.expected)
         return torch.cat(rows).float().cpu()
-
-    def time_is_up(self) -> bool:
-        """Whether the time limit has passed; it begins when the loop is made."""
-        self.late = self.late or (self._limit is not None and time.monotonic() - self._started > self._limit)
-        return self.late
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def _failure(failure: ImageFailure) -> dict[str, Any]:
 
 
 def _declined(refusal: Declined) -> dict[str, Any]:
-    return {"method": refusal.card.name, "target": _target(refusal.target), "reason": refusal.reason}
+    return {"method": refusal.card.name, "target": _target(refusal.target), "flag": refusal.flag, "reason": refusal.reason}
 
 
 def _explanation(maps: Maps, group: Group) -> dict[str, Any]:

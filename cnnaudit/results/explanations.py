@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cnnaudit.results.runs import Fact, ModelFacts, RunFacts
-from cnnaudit.shapes import Heatmap, Photo, Pixels
+from cnnaudit.shapes import Heatmap, Marked, Photo, Pixels
 
 if TYPE_CHECKING:
     from cnnaudit.results.report import Report
+
+Flag = Literal["not_applicable", "not_finite", "out_of_time", "failed"]
+"""Why there is no map: another method may do, the scores are not finite, the time limit, or any other reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +91,7 @@ class Attribution:
         layer: the module whose maps were used, for methods that use one.
         parts: the maps that `heatmap` was made from, where they are worth showing (one a baseline).
         forward_passes: pictures sent forward for this map; 0 where another method's pass served.
+        unsettled: where the sign of the map may be chance; None where that is nowhere so, or not known.
     """
 
     heatmap: Heatmap
@@ -96,6 +100,7 @@ class Attribution:
     layer: str | None = None
     parts: Mapping[str, Heatmap] = field(default_factory=dict)
     forward_passes: int = 0
+    unsettled: Marked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,8 @@ class Explanation:
         predictions: its first five.
         options: the method's parameters, defaults included.
         trust: verdict of the trust checks; None while none has been run.
+        unsettled: bool, `h w`: where the 95 % interval of the map holds 0; None where that is nowhere so, or
+            the method gives no intervals.
     """
 
     image: ImageFacts
@@ -151,6 +158,7 @@ class Explanation:
     model: ModelFacts
     run: RunFacts
     trust: None = None
+    unsettled: Marked | None = None
 
     @property
     def method(self) -> str:
@@ -185,11 +193,12 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A method that could not run, and why."""
+    """A method that could not run, and why: in words, and as a flag for a script to act on."""
 
     card: MethodCard
     target: Target
     reason: str
+    flag: Flag = "failed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,14 +12,14 @@ from test_gradient_methods import TARGET
 from test_segments import slic
 from torch import Tensor, nn
 
-from cnnaudit import Classifier, explain
+from cnnaudit import Classifier, Explanation, explain
 from cnnaudit.attribution import METHODS
 from cnnaudit.attribution.designs import every_mask, hadamard_pairs
 from cnnaudit.attribution.lime_package import to_lime_package
 from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.regression import _jackknife, fit_all, ridge
 from cnnaudit.attribution.segments import grid
-from cnnaudit.errors import MethodError
+from cnnaudit.errors import MethodError, OutOfTimeError
 
 
 def kernel(distance: np.ndarray, width: float = 0.25) -> np.ndarray:
@@ -112,21 +112,67 @@ def test_sampling_ends_when_the_order_is_settled() -> None:
 
 
 def test_time_ends_it_with_the_samples_so_far() -> None:
-    options = {"batch": 100, "time_limit": 1e-9}
-    why = explain(classifier("in_place"), picture((32, 40)), method="lime", options=options)
+    clf, x = classifier("in_place"), picture((32, 40))
+    why = explain(clf, x, method="lime", options={"batch": 100}, time_limit=1e-9)
     assert why.facts["samples"] == why.forward_passes == 100
-    assert "Time was up after 100 samples." in why.notes
+    assert why.facts["stopped_by_time_limit"] is True
+    assert "Time was up after 100 of 1000 samples: the errors given are those of so few." in why.notes
+    patient = explain(clf, x, method="lime", options={"samples": 500})
+    assert "stopped_by_time_limit" not in patient.facts
+    assert reach(why) > 1.5 * reach(patient)  # the intervals are as wide as so few samples make them
 
 
-def test_unsettled_segments_are_left_out_of_the_small_map() -> None:
+def reach(why: Explanation) -> float:
+    low, high = (np.array(why.facts[name]) for name in ("low", "high"))
+    return float((high - low).mean() / 2)
+
+
+def test_few_segments_are_a_fair_sample_of_all_masks_when_time_is_up() -> None:
+    clf, x = classifier("in_place"), picture((32, 40))
+    options = {"segmentation": "grid", "segments": 9, "batch": 128}
+    full = explain(clf, x, method="lime", options=options)
+    part = explain(clf, x, method="lime", options=options, time_limit=1e-9)
+    assert (full.facts["samples"], part.facts["samples"]) == (512, 128)
+    assert (reach(full), part.facts["stopped_by_time_limit"]) == (0.0, True)
+    ends = zip(part.facts["low"], full.facts["coefficients"], part.facts["high"], strict=True)
+    assert sum(low <= value <= high for low, value, high in ends) >= 8
+
+
+def test_one_sample_is_too_few() -> None:
+    for options in ({"batch": 1}, {"batch": 1, "segments": 4, "segmentation": "grid"}):
+        with pytest.raises(OutOfTimeError, match="before the second sample"):
+            explain(classifier("in_place"), picture((32, 40)), method="lime", options=options, time_limit=1e-9)
+
+
+def test_classic_takes_the_first_of_the_packages_masks_when_time_is_up() -> None:
+    clf, x = classifier("in_place"), picture((32, 40))
+    regions = grid(x, 20)
+    options = {"classic": True, "regions": regions, "batch": 50}
+    why = explain(clf, x, method="lime", options=options, time_limit=1e-9)
+    fewer = explain(clf, x, method="lime", options=options | {"samples": 50})
+    np.testing.assert_allclose(why.facts["coefficients"], fewer.facts["coefficients"], rtol=1e-4, atol=1e-6)
+
+
+def test_unsettled_segments_are_marked() -> None:
     why = explain(classifier("in_place"), picture((32, 40)), method="lime", options={"samples": 150})
     low, high, values = (np.array(why.facts[name]) for name in ("low", "high", "coefficients"))
     unsettled = (low <= 0) & (high >= 0)
     assert 0 < unsettled.sum() < len(values)
     assert any(f"{unsettled.sum()} of {len(values)} segments is not settled" in note for note in why.notes)
     np.testing.assert_allclose((low + high) / 2, values, atol=1e-12)
-    left = set(why.parts["settled"].unique().tolist()) - {0.0}
-    assert left == set(values[~unsettled].astype(np.float32).tolist())
+    assert why.unsettled is not None
+    for marked, chosen in ((why.unsettled, unsettled), (~why.unsettled, ~unsettled)):
+        assert set(why.heatmap[marked].unique().tolist()) == set(values[chosen].astype(np.float32).tolist())
+    assert why.parts == {}
+
+
+def test_where_all_is_settled_nothing_is_marked() -> None:
+    x = picture((8, 40))
+    regions = grid(x, 20)
+    clear = Classifier(Additive(x, regions, 1 + torch.arange(20.0)), input_size=(8, 40))
+    for options in ({}, {"classic": True}):
+        why = explain(clear, x, method="lime", target=0, options={"regions": regions, "samples": 250} | options)
+        assert why.unsettled is None
 
 
 class Additive(nn.Module):

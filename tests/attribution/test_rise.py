@@ -115,10 +115,11 @@ def test_noise_is_said_to_be_noise() -> None:
 
 
 def test_time_ends_it_with_the_masks_so_far() -> None:
-    options = {"samples": 1000, "batch": 10, "time_limit": 1e-9}
-    why = explain(classifier("in_place"), picture((32, 40)), method="rise", options=options)
+    options = {"samples": 1000, "batch": 10}
+    why = explain(classifier("in_place"), picture((32, 40)), method="rise", options=options, time_limit=1e-9)
     assert why.facts["samples"] == why.forward_passes == 10
-    assert "Time was up after 10 masks." in why.notes
+    assert why.notes[0].startswith("Time was up after 10 of 1000 samples")
+    assert why.facts["stopped_by_time_limit"] is True
 
 
 def test_a_network_that_says_the_same_of_everything_has_no_evidence() -> None:
@@ -132,7 +133,7 @@ def test_a_network_that_says_the_same_of_everything_has_no_evidence() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"samples": 1}, {"cells": 0}, {"keep": 0.0}, {"keep": 1.0}, {"keep": math.nan}, {"time_limit": -1.0}]
+    "options", [{"samples": 1}, {"cells": 0}, {"keep": 0.0}, {"keep": 1.0}, {"keep": math.nan}]
 )
 def test_meaningless_values_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(OptionError):

@@ -17,7 +17,7 @@ from cnnaudit import Classifier, explain
 from cnnaudit.attribution.designs import every_mask, hadamard, hadamard_pairs, size_pairs
 from cnnaudit.attribution.kernel_shap import exact
 from cnnaudit.attribution.segments import grid
-from cnnaudit.errors import OptionError
+from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.fills import filled
 
 
@@ -135,11 +135,18 @@ def test_time_ends_it_with_the_samples_so_far(method: str, least: int) -> None:
 
     clf.network.register_forward_pre_hook(tick)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cnnaudit.perturbation.loop.time.monotonic", lambda: float(next(ticks)))
-        options = {"segmentation": "grid", "segments": 20, "samples": 1000, "batch": 38, "time_limit": 20.0}
-        why = explain(clf, x, method=method, options=options)
+        patch.setattr("cnnaudit.perturbation.budget.time.monotonic", lambda: float(next(ticks)))
+        options = {"segmentation": "grid", "segments": 20, "samples": 1000, "batch": 38}
+        why = explain(clf, x, method=method, options=options, time_limit=20.0)
     assert least < why.facts["samples"] < 900
-    assert f"Time was up after {why.facts['samples']} samples." in why.notes
+    assert why.facts["stopped_by_time_limit"] is True
+    assert why.notes[0].startswith(f"Time was up after {why.facts['samples']} of 1000 samples")
+
+
+def test_exact_values_take_all_masks() -> None:
+    options = {"segmentation": "grid", "segments": 6, "batch": 16}
+    with pytest.raises(OutOfTimeError, match="after 16 of 64 pictures, and all are needed"):
+        explain(classifier("in_place"), picture((32, 40)), method="kernel_shap", options=options, time_limit=1e-9)
 
 
 # Designs

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from cnnaudit import Classifier, devices
 from cnnaudit.devices import Form, Forms
-from cnnaudit.errors import MethodError, OptionError
+from cnnaudit.errors import MethodError, NotFiniteError, OptionError, OutOfTimeError
 from cnnaudit.fills import filled
 from cnnaudit.hooks import borrowed
-from cnnaudit.perturbation import Copies, Grid, Segments, Windows
+from cnnaudit.perturbation import Budget, Copies, Grid, Segments, Windows
 
 SIZE = (32, 40)
 
@@ -139,20 +139,20 @@ def test_scores_that_are_not_finite_are_an_error(value: float) -> None:
 
     clf = classifier("in_place")
     clf.network.__class__ = Breaking
-    with pytest.raises(MethodError, match="not finite"):
+    with pytest.raises(NotFiniteError, match="not finite"):
         scored(clf, segments())
 
 
 def test_time_ends_a_stream_with_what_there_is() -> None:
     clf, x = classifier("in_place"), picture(SIZE)
     with borrowed(clf.network):
-        copies = Copies(clf, x, filled(x, "grey"), expected=100, time_limit=1e-9, batch=4)
+        copies = Copies(clf, x, filled(x, "grey"), expected=100, budget=Budget(1e-9), batch=4)
         parts = list(copies.stream(segments() for _ in range(3)))
         assert [len(part) for part in parts] == [4]
         assert copies.late
-        with pytest.raises(MethodError, match="after 4 of 37"):
+        with pytest.raises(OutOfTimeError, match="after 4 of 37"):
             copies.scores(segments())
-        patient = Copies(clf, x, filled(x, "grey"), expected=100, time_limit=1e9)
+        patient = Copies(clf, x, filled(x, "grey"), expected=100, budget=Budget(1e9))
         assert [len(part) for part in patient.stream(segments() for _ in range(3))] == [37] * 3
         assert not patient.late
 
@@ -177,17 +177,38 @@ def test_the_next_block_is_asked_for_when_the_last_was_answered() -> None:
 
 def test_progress_is_told_after_each_batch() -> None:
     told: list[tuple[int, int]] = []
-    scored(classifier("in_place"), segments(), batch=10, progress=lambda *counts: told.append(counts))
+    scored(classifier("in_place"), segments(), batch=10, budget=Budget(progress=lambda *counts: told.append(counts)))
     assert told == [(10, 37), (20, 37), (30, 37), (37, 37)]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"batch": 0}, {"batch": -3}, {"time_limit": 0.0}, {"time_limit": math.nan}],
-)
-def test_numbers_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(OptionError):
-        scored(classifier("in_place"), segments(), **options)
+@pytest.mark.parametrize("batch", [0, -3])
+def test_a_batch_of_nothing_is_refused(batch: int) -> None:
+    with pytest.raises(OptionError, match="at least one picture"):
+        scored(classifier("in_place"), segments(), batch=batch)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan])
+def test_a_limit_that_is_no_time_is_refused(seconds: float) -> None:
+    with pytest.raises(OptionError, match="above 0"):
+        Budget(seconds)
+
+
+def test_time_that_is_up_when_all_is_done_leaves_nothing_out() -> None:
+    clf, x = classifier("in_place"), picture(SIZE)
+    with borrowed(clf.network):
+        copies = Copies(clf, x, filled(x, "grey"), expected=37, budget=Budget(1e-9), batch=100)
+        assert [len(part) for part in copies.stream([segments()])] == [37]
+        assert not copies.late
+
+
+def test_a_share_of_the_time_counts_inside_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 4.0, 6.0, 7.0, 11.0])
+    monkeypatch.setattr("cnnaudit.perturbation.budget.time.monotonic", lambda: next(clock))
+    budget = Budget(10.0)
+    with budget.share(0.5):
+        assert [budget.is_up(), budget.is_up()] == [False, True]
+    assert [budget.is_up(), budget.is_up()] == [False, True]
+    assert budget.late
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

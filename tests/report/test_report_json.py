@@ -58,7 +58,7 @@ def test_the_keys_are_those_of_the_design() -> None:
     (row,) = record["images"]
     assert set(row) == IMAGE_KEYS
     assert set(row["predictions"][0]) == {"label", "index", "probability", "logit"}
-    assert set(row["declined"][0]) == {"method", "target", "reason"}
+    assert set(row["declined"][0]) == {"method", "target", "flag", "reason"}
     assert len(row["explanations"]) == len(METHODS)
     for made in row["explanations"]:
         assert set(made) >= EXPLANATION_KEYS
