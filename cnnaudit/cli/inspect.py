@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,37 @@ import click
 from cnnaudit.cli.common import MODEL, OUTPUT, RUN, common_options, console, errors_end_the_run, load_model
 
 if TYPE_CHECKING:
-    from cnnaudit.results import Report
+    from cnnaudit.results import InspectionFacts
 
 
 @click.command()
+@click.option("--data", metavar="DATA", help="Pictures to run it on: a dataset's name, folder:PATH or a folder.")
+@click.option(
+    "--data-root", type=click.Path(file_okay=False), metavar="DIR",
+    help="Folder that holds datasets (see `cnnaudit datasets`).",
+)  # fmt: skip
+@click.option(
+    "--photo", type=click.Path(), metavar="IMAGE",
+    help="The picture that is followed through the network; by default the first of DATA.",
+)  # fmt: skip
+@click.option(
+    "--layers", multiple=True, metavar="NAME",
+    help="Layers to show, several with commas or by repeating; by default the last convolution at each size of maps.",
+)  # fmt: skip
+@click.option("--walk", metavar="LAYER", help="The convolution to walk through, number by number.")
 @common_options(MODEL, RUN, OUTPUT)
-def inspect(seed: int, out: str, as_json: bool, quiet: bool, verbose: bool, **model: Any) -> None:
+def inspect(
+    data: str | None, data_root: str | None, photo: str | None, layers: tuple[str, ...], walk: str | None, seed: int,
+    out: str, as_json: bool, quiet: bool, verbose: bool, **model: Any,
+) -> None:  # fmt: skip
     """What a network has learned.
 
-    Writes one self-contained HTML page and its JSON twin, OUT/inspect-MODEL.html and .json.
+    Writes one self-contained HTML page and its JSON twin, OUT/inspect-MODEL.html and .json. Without DATA, what
+    needs pictures is left out; the page says what, and why.
+
+    \b
+    cnnaudit inspect --model husky-wolf --data husky-wolf
+    cnnaudit inspect --model resnet18 --weights mine.pth --data photos --walk layer2.0.conv1
     """
     with errors_end_the_run(verbose=verbose):
         from cnnaudit.inspecting import inspect_model
@@ -29,15 +51,20 @@ def inspect(seed: int, out: str, as_json: bool, quiet: bool, verbose: bool, **mo
         classifier = load_model(quiet=quiet, **model)
         with _progress(quiet) as progress:
             report = inspect_model(
-                classifier, seed=seed, command=shlex.join(["cnnaudit", *sys.argv[1:]]), progress=progress
-            )
+                classifier, data=data, data_root=data_root, photo=photo, layers=_names(layers), walk=walk, seed=seed,
+                command=shlex.join(["cnnaudit", *sys.argv[1:]]), progress=progress,
+            )  # fmt: skip
         page = report.save(Path(out) / f"{_stem(classifier.name)}.html")
         if as_json:
             click.echo(report.json(), nl=False)
             return
-        if not quiet:
-            _print(report)
+        if not quiet and report.inspection:
+            _print(report.inspection)
         click.echo(str(page))
+
+
+def _names(given: Sequence[str]) -> list[str] | None:
+    return [name.strip() for text in given for name in text.split(",") if name.strip()] or None
 
 
 def _stem(name: str) -> str:
@@ -61,11 +88,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def _print(report: "Report") -> None:
-    found = report.inspection
-    assert found is not None
+def _print(found: "InspectionFacts") -> None:
     whole = found.architecture
     rows = [("layers", f"{len(whole.layers):,}"), ("parameters", f"{whole.parameters:,}")]
     rows.append(("multiply-adds a picture", f"{whole.multiply_adds:,}"))
+    rows += [(f"no {name.replace('_', ' ')}", reason) for name, reason in found.skipped.items()]
     for name, value in rows:
         click.echo(f"{name:<24}{value}")
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)

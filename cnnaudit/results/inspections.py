@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cnnaudit.results.effective_fields import EffectiveFields
 from cnnaudit.results.explanations import ImageFacts
 from cnnaudit.results.networks import ArchitectureFacts
 
@@ -14,7 +15,8 @@ class InspectionFacts:
     Attributes:
         dataset: the name of the pictures that the network was run on, if there were any.
         pictures: how many.
-        photo: the one that maps are shown of.
+        photo: the one that is followed through the network.
+        notes: what the reader must know of the pictures.
         skipped: for each section that was left out, the reason in words.
     """
 
@@ -22,4 +24,6 @@ class InspectionFacts:
     dataset: str | None = None
     pictures: int = 0
     photo: ImageFacts | None = None
+    notes: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    fields: EffectiveFields | None = None

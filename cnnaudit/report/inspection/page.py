@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cnnaudit.report.inspection import fields
 from cnnaudit.report.training import layers
 from cnnaudit.results import InspectionFacts
 
-SECTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {}
+SECTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "fields": ("Where layers look", fields.view),
+}
 """In the order of the page: the name of a section, which is also that of its field in `InspectionFacts` and of its
 template (`inspect_NAME.jinja` with a macro `section_of`); what the contents call it; and what makes its view."""
-STYLED: tuple[str, ...] = ()
+STYLED = ("fields",)
 """The sections that have a style sheet of their own."""
 SCRIPTED: tuple[str, ...] = ()
 """The sections that have a script of their own."""

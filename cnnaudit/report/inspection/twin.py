@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cnnaudit.report.inspection import fields
 from cnnaudit.results import InspectionFacts
 
-SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {}
+SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {"fields": fields.twin}
 """What makes each section's record, by the name of its field in `InspectionFacts`."""
 
 
@@ -15,7 +16,8 @@ def record(inspection: InspectionFacts) -> dict[str, Any]:
     return {
         "dataset": inspection.dataset,
         "pictures": inspection.pictures,
-        "photo": inspection.photo,
+        "photo": inspection.photo and {"name": inspection.photo.name, "sha256": inspection.photo.sha256},
+        "notes": inspection.notes,
         "skipped": inspection.skipped,
         "architecture": inspection.architecture,
         **{name: SECTIONS[name](facts) for name, facts in found.items() if facts is not None},

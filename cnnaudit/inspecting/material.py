@@ -1,0 +1,158 @@
+"""What a network is inspected on: the pictures of a dataset or of a folder, and one photo to follow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cnnaudit.classifier import Classifier
+from cnnaudit.data.augmentation import as_pixels
+from cnnaudit.data.datasets import FOLDER, Request, dataset
+from cnnaudit.data.photos import View, photos
+from cnnaudit.data.places import default_root
+from cnnaudit.data.reading import is_archive
+from cnnaudit.data.splits import Dataset, Files, Split
+from cnnaudit.errors import OptionError
+from cnnaudit.pictures import Picture, opened
+from cnnaudit.results import Image, ImageFacts
+from cnnaudit.shapes import Pixels
+
+Drawn = Callable[[int, int], None]
+
+_SCENES = 600
+"""So many are drawn where a dataset can have any number: each takes some ten milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What a network is inspected on.
+
+    Attributes:
+        name: of the pictures; None where there are none.
+        part: the pictures; their classes are indices into the network's labels.
+        labelled: whether every picture's class is known.
+        paths: of the pictures, where each is a file.
+        photo: the picture that is followed through the network, `1 c h w`, and what is known of it.
+        notes: what the reader must know.
+    """
+
+    name: str | None = None
+    part: Split | Files | None = None
+    labelled: bool = False
+    paths: tuple[Path, ...] = ()
+    photo: Pixels | None = None
+    image: ImageFacts | None = None
+    notes: tuple[str, ...] = ()
+
+    def pixels(self, count: int, classifier: Classifier) -> Pixels:
+        """About evenly many of the pictures, `n c h w` in [0, 1], on the network's device."""
+        assert self.part is not None
+        places = torch.linspace(0, len(self.part) - 1, min(count, len(self.part))).round().long().tolist()
+        return torch.cat([_one(self.part, place) for place in places]).to(classifier.device)
+
+
+def material(
+    classifier: Classifier,
+    data: str | Path | Dataset | Split | Files | None,
+    photo: Picture | None,
+    *,
+    data_root: str | Path | None,
+    seed: int,
+    drawn: Drawn | None,
+) -> Material:
+    """The pictures, at the network's input size, and the photo: the one that is given, else the first picture.
+
+    Raises:
+        OptionError: there is no dataset of this name, or no picture in the folder.
+        DataError: a dataset is missing or damaged, or no picture can be read.
+        ImageError: the photo cannot be read.
+    """
+    found = _pictures(classifier, data, data_root, seed, drawn) if data is not None else Material()
+    if photo is None and found.paths:
+        photo = found.paths[0]
+    if photo is not None:
+        image, pixels = opened(classifier, photo)
+        return replace(found, photo=pixels, image=image.facts)
+    if found.part is not None:
+        pixels = _one(found.part, 0).to(classifier.device)
+        return replace(found, photo=pixels, image=_first(found, pixels))
+    return found
+
+
+def _pictures(
+    classifier: Classifier,
+    data: str | Path | Dataset | Split | Files,
+    data_root: str | Path | None,
+    seed: int,
+    drawn: Drawn | None,
+) -> Material:
+    if isinstance(data, Split | Files):
+        return Material("the pictures given", data, _fits(data, classifier))
+    if isinstance(data, Dataset):
+        return _of_dataset(classifier, data)
+    path = _folder(str(data))
+    if path is not None and not is_archive(path):
+        view = View(classifier.input_size, classifier.resize_size, classifier.interpolation, classifier.channels)
+        found = photos(path, view, classifier.labels, drawn=drawn)
+        return Material(str(data), found.part, found.labelled, found.paths, notes=found.notes)
+    request = Request(
+        root=Path(data_root) if data_root is not None else default_root(),
+        seed=seed,
+        size=classifier.input_size,
+        channels=classifier.channels,
+        samples=2,
+        test_samples=_SCENES,
+        drawn=drawn,
+    )
+    return _of_dataset(classifier, dataset(str(data), request))
+
+
+def _folder(data: str) -> Path | None:
+    """The path that `folder:PATH` names, or that a plain path does."""
+    if data.startswith(FOLDER):
+        return Path(data.removeprefix(FOLDER)).expanduser()
+    path = Path(data).expanduser()
+    return path if path.is_dir() else None
+
+
+def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
+    """Its first test, the classes by the network's labels where it has them, else by their number."""
+    part = next(iter(data.tests.values())) if data.tests else data.validation
+    name = data.name if len(data.tests) < 2 else f"{data.name}, test {next(iter(data.tests))!r}"
+    if set(data.labels) <= set(classifier.labels):
+        places = torch.tensor([classifier.labels.index(label) for label in data.labels])
+        return Material(name, _relabelled(part, places), True, notes=data.notes)
+    if len(data.labels) == classifier.classes:
+        return Material(name, part, True, notes=data.notes)
+    said = f"the classes of {data.name} are not the network's: its pictures are used without them"
+    return Material(name, part, notes=(*data.notes, said))
+
+
+def _relabelled(part: Split | Files, places: Tensor) -> Split | Files:
+    labels = places[part.labels]
+    return Split(part.images, labels) if isinstance(part, Split) else Files(labels, part.shape, part.__getitem__)
+
+
+def _fits(part: Split | Files, classifier: Classifier) -> bool:
+    """Whether all classes are the network's.
+
+    Raises:
+        OptionError: there is no picture.
+    """
+    if not len(part):
+        raise OptionError("The pictures given are none at all; give at least one.")
+    return bool(((part.labels >= 0) & (part.labels < classifier.classes)).all())
+
+
+def _one(part: Split | Files, place: int) -> Pixels:
+    image = part.images[place] if isinstance(part, Split) else part[place]
+    return as_pixels(image.unsqueeze(0))
+
+
+def _first(found: Material, pixels: Pixels) -> ImageFacts:
+    array = (pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy()
+    from hashlib import sha256
+
+    return Image(f"the first picture of {found.name}", array, sha256(array.tobytes()).hexdigest()).facts

@@ -1,0 +1,96 @@
+"""All sections, one after the other."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cnnaudit.attribution.layers import find_module
+from cnnaudit.classifier import Classifier
+from cnnaudit.data.splits import Dataset, Files, Split
+from cnnaudit.errors import CnnAuditError, OptionError
+from cnnaudit.inspecting.material import material
+from cnnaudit.inspecting.sections import SECTIONS, Asked
+from cnnaudit.inspection import summarize
+from cnnaudit.pictures import Picture
+from cnnaudit.provenance import run_facts
+from cnnaudit.results import InspectionFacts, Report
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a section's name, how much of it is done, and of how much (0 where that is not known)."""
+
+
+def inspect_model(
+    classifier: Classifier,
+    *,
+    data: str | Path | Dataset | Split | Files | None = None,
+    data_root: str | Path | None = None,
+    photo: Picture | None = None,
+    layers: Sequence[str] | None = None,
+    walk: str | None = None,
+    seed: int = 0,
+    command: str = "cnnaudit.inspect_model()",
+    progress: Progress | None = None,
+) -> Report:
+    """What a network has learned, section by section.
+
+    Args:
+        classifier: the network.
+        data: pictures to run it on: the name of a dataset, `folder:PATH` or a folder, a dataset or a part of one
+            (at the network's input size, with its classes). Of a dataset its test is used; the class of a picture in
+            a folder is told by the name of its folder or its own. Without pictures, some sections are left out.
+        data_root: the folder that holds datasets; by default the cache.
+        photo: the picture that is followed through the network; by default the first of `data`.
+        layers: names of the layers that sections show; by default each chooses a few.
+        walk: the convolution to walk through; by default one is chosen.
+        seed: of everything random.
+        command: how the reader can make the report again.
+        progress: told of each section.
+
+    Returns:
+        A report of the kind "inspect"; what could not be made is in `inspection.skipped` with its reason.
+
+    Raises:
+        ModelError: the network fails on a grey picture.
+        OptionError, DataError, ImageError: there is no such dataset or photo, or it cannot be read.
+        LayerError: there is no such layer.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    tell = progress or (lambda _section, _done, _total: None)
+    named = None if layers is None else tuple(dict.fromkeys(layers))
+    for name in (*(named or ()), *([walk] if walk is not None else [])):
+        find_module(classifier, name)
+    found = material(classifier, data, photo, data_root=data_root, seed=seed, drawn=partial(tell, "pictures"))
+    tell("layers", 0, 0)
+    architecture = summarize(classifier)
+    made: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
+    for section, make in SECTIONS.items():
+        tell(section, 0, 0)
+        asked = Asked(classifier, found, architecture, named, walk, seed, partial(tell, section))
+        try:
+            made[section] = make(asked)
+        except OptionError:
+            raise
+        except Exception as error:  # a user's forward may raise anything; the reason goes on the page
+            skipped[section] = _reason(error)
+    facts = InspectionFacts(
+        architecture,
+        dataset=found.name,
+        pictures=0 if found.part is None else len(found.part),
+        photo=found.image,
+        notes=found.notes,
+        skipped=skipped,
+        **made,
+    )
+    run = run_facts(classifier, seed=seed, started=started, command=command)
+    return Report("inspect", replace(run, seconds=time.perf_counter() - clock), classifier.facts(), inspection=facts)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    first = lines[0] if lines else type(error).__name__
+    return first if isinstance(error, CnnAuditError) else f"It failed in the network: {type(error).__name__}: {first}"
