@@ -1,8 +1,10 @@
 """What comes back: frozen records, built once and passed on unchanged."""
 
+from cnnaudit.results.ablation import Ablation, Change, Loss, UnitAblation
 from cnnaudit.results.activations import Activations, FeatureMaps
 from cnnaudit.results.effective_fields import EffectiveField, EffectiveFields
 from cnnaudit.results.embedding import Embedding, EmbeddingMethod
+from cnnaudit.results.exemplars import Exemplars, LayerExemplars, Meaning, Patch, UnitExemplars
 from cnnaudit.results.explanations import (
     Attribution,
     Declined,
@@ -15,6 +17,7 @@ from cnnaudit.results.explanations import (
     Prediction,
     Target,
 )
+from cnnaudit.results.feature_visualization import Visualization, Visualizations
 from cnnaudit.results.filters import AlikeFilters, FilterBank, Filters
 from cnnaudit.results.inspections import InspectionFacts
 from cnnaudit.results.networks import ArchitectureFacts, LayerFacts, ReceptiveField
@@ -24,16 +27,19 @@ from cnnaudit.results.trainings import Epoch, FilterFacts, Mistake, ReliabilityB
 from cnnaudit.results.walkthrough import Kernel, Sliding, Stage, Steps, Walkthrough, Windows
 
 __all__ = [
+    "Ablation",
     "Activations",
     "AlikeFilters",
     "ArchitectureFacts",
     "Attribution",
+    "Change",
     "Declined",
     "EffectiveField",
     "EffectiveFields",
     "Embedding",
     "EmbeddingMethod",
     "Epoch",
+    "Exemplars",
     "Explanation",
     "Fact",
     "FeatureMaps",
@@ -46,10 +52,14 @@ __all__ = [
     "ImageResult",
     "InspectionFacts",
     "Kernel",
+    "LayerExemplars",
     "LayerFacts",
+    "Loss",
+    "Meaning",
     "MethodCard",
     "Mistake",
     "ModelFacts",
+    "Patch",
     "Prediction",
     "ReceptiveField",
     "ReliabilityBin",
@@ -62,6 +72,10 @@ __all__ = [
     "Target",
     "TestFacts",
     "TrainingFacts",
+    "UnitAblation",
+    "UnitExemplars",
+    "Visualization",
+    "Visualizations",
     "Walkthrough",
     "Windows",
 ]

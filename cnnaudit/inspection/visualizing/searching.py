@@ -1,0 +1,134 @@
+"""Climbing many objectives at once: one forward pass a step for a batch of pictures, each with its own objective."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import NotFiniteError
+from cnnaudit.inspection.visualizing.diversity import likeness
+from cnnaudit.inspection.visualizing.objectives import Objective
+from cnnaudit.inspection.visualizing.parametrisation import Parametrisation
+from cnnaudit.inspection.visualizing.rectifiers import passable
+from cnnaudit.inspection.visualizing.transformations import Shaking, shaken
+from cnnaudit.inspection.visualizing.watching import Watcher
+from cnnaudit.shapes import Pixels
+
+_REDIRECTED = 16  # first steps in which gradients get through dead ReLUs; as long as a picture has none, also later
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How pictures are searched for.
+
+    Attributes:
+        size: of the pictures, rows and columns.
+        steps: of Adam.
+        rate: its step size, in the unit of the spectrum.
+        copies: pictures for each objective.
+        diversity: how much likeness to the other copies costs, as a share of what was reached.
+        shaking: before every step.
+        seed: of everything random.
+    """
+
+    size: tuple[int, int]
+    steps: int
+    rate: float
+    copies: int
+    diversity: float
+    shaking: Shaking
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Pictures `n c h w` on the CPU, and what each reached of its objective, before and after."""
+
+    pixels: Pixels
+    start: tuple[float, ...]
+    reached: tuple[float, ...]
+
+
+def search(
+    classifier: Classifier,
+    objectives: Sequence[Objective],
+    plan: Plan,
+    style: str | None,
+    stepped: Callable[[int], None],
+) -> Found:
+    """Pictures for objectives that look at the same layers, `plan.copies` of each, those of one beside each other.
+
+    Args:
+        classifier: borrowed.
+        objectives: all with the same layers.
+        plan: how.
+        style: the layer by which copies are kept apart; None for the logits.
+        stepped: told after each step how many pictures took it.
+
+    Raises:
+        NotFiniteError: what a picture reaches is not finite.
+    """
+    device = classifier.device
+    form = Parametrisation(classifier.channels, plan.size, classifier.mean, device)
+    wanted = [objective for objective in objectives for _ in range(plan.copies)]
+    spectra, moves = _drawn(form, objectives, plan)
+    spectra = spectra.to(device).requires_grad_()
+    layers = objectives[0].layers
+    watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers)
+    start = _reached(classifier, watcher, wanted, form.pixels(spectra))
+    optimizer = torch.optim.Adam([spectra], lr=plan.rate)
+    stuck = True
+    for step in range(plan.steps):
+        optimizer.zero_grad()
+        with passable() if stuck or step < _REDIRECTED else nullcontext():
+            pixels = shaken(form.pixels(spectra), moves[step])
+            loss = _loss(watcher.outputs(pixels), wanted, plan, style)
+            loss.backward()
+        assert spectra.grad is not None
+        stuck = not bool(spectra.grad.flatten(1).any(1).all())
+        optimizer.step()
+        stepped(len(wanted))
+    with torch.no_grad():
+        pixels = form.pixels(spectra)
+    return Found(pixels.cpu(), start, _reached(classifier, watcher, wanted, pixels))
+
+
+def _drawn(form: Parametrisation, objectives: Sequence[Objective], plan: Plan) -> tuple[Tensor, Tensor]:
+    """Where each picture begins, `n c h w/2+1 2`, and how it is shaken, `steps n 2 3`, whatever is beside it."""
+    starts, moves = [], []
+    for objective in objectives:
+        for copy in range(plan.copies):
+            digest = hashlib.sha256(f"{plan.seed}/{objective.name}/{copy}".encode()).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+            starts.append(form.drawn(generator))
+            moves.append(plan.shaking.drawn(plan.steps, plan.size, generator))
+    return torch.stack(starts), torch.stack(moves, dim=1)
+
+
+def _loss(outputs: dict[str | None, Tensor], wanted: Sequence[Objective], plan: Plan, style: str | None) -> Tensor:
+    """Minus what each picture climbs, the pictures independent of each other but for the copies of one objective."""
+    single = {layer: output.unbind() for layer, output in outputs.items()}
+    rows = [{layer: each[place] for layer, each in single.items()} for place in range(len(wanted))]
+    climbed = torch.stack([each.climbed(row) for each, row in zip(wanted, rows, strict=True)])
+    if plan.copies == 1 or not plan.diversity:
+        return -climbed.sum()
+    alike = torch.cat([likeness(copies) for copies in outputs[style].split(plan.copies)])
+    return -climbed.sum() + plan.diversity * (climbed.detach().abs() * alike).sum()
+
+
+def _reached(
+    classifier: Classifier, watcher: Watcher, wanted: Sequence[Objective], pixels: Pixels
+) -> tuple[float, ...]:
+    with torch.no_grad():
+        outputs = watcher.outputs(pixels)
+        rows = ({layer: each[place] for layer, each in outputs.items()} for place in range(len(wanted)))
+        values = [float(each.reached(row)) for each, row in zip(wanted, rows, strict=True)]
+    if not torch.tensor(values).isfinite().all():
+        raise NotFiniteError(
+            f"{classifier.name} gives values that are not finite for a picture of its unit. Are its weights damaged?"
+        )
+    return tuple(values)
