@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from cnnaudit.data.photos import View, photos
 from cnnaudit.data.places import default_root
 from cnnaudit.data.reading import is_archive
 from cnnaudit.data.splits import Dataset, Files, Split
-from cnnaudit.errors import OptionError
+from cnnaudit.errors import NotApplicableError, OptionError
 from cnnaudit.pictures import Picture, opened
 from cnnaudit.results import Image, ImageFacts
 from cnnaudit.shapes import Pixels
@@ -47,8 +48,13 @@ class Material:
     notes: tuple[str, ...] = ()
 
     def pixels(self, count: int, classifier: Classifier) -> Pixels:
-        """About evenly many of the pictures, `n c h w` in [0, 1], on the network's device."""
-        assert self.part is not None
+        """So many of the pictures, or all, evenly spaced: `n c h w` in [0, 1], on the network's device.
+
+        Raises:
+            NotApplicableError: there are none.
+        """
+        if self.part is None:
+            raise NotApplicableError("There are no pictures. Give some with --data.")
         places = torch.linspace(0, len(self.part) - 1, min(count, len(self.part))).round().long().tolist()
         return torch.cat([_one(self.part, place) for place in places]).to(classifier.device)
 
@@ -132,7 +138,7 @@ def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
 
 def _relabelled(part: Split | Files, places: Tensor) -> Split | Files:
     labels = places[part.labels]
-    return Split(part.images, labels) if isinstance(part, Split) else Files(labels, part.shape, part.__getitem__)
+    return replace(part, labels=labels) if isinstance(part, Split) else Files(labels, part.shape, part.__getitem__)
 
 
 def _fits(part: Split | Files, classifier: Classifier) -> bool:
@@ -153,6 +159,4 @@ def _one(part: Split | Files, place: int) -> Pixels:
 
 def _first(found: Material, pixels: Pixels) -> ImageFacts:
     array = (pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy()
-    from hashlib import sha256
-
     return Image(f"the first picture of {found.name}", array, sha256(array.tobytes()).hexdigest()).facts

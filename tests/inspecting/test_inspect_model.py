@@ -1,0 +1,107 @@
+"""All sections together: what is made, what is left out and why, and that the network stays as it was."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from model_state import differences, model_state
+from torch import nn
+
+import cnnaudit as ca
+from cnnaudit import Classifier
+from cnnaudit.errors import CnnAuditError, LayerError, OptionError
+from cnnaudit.inspecting import SECTIONS
+from cnnaudit.results import InspectionFacts, Report
+
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+import toys
+
+
+def classifier(*, broken: bool = False) -> Classifier:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2),
+        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4),
+    )  # fmt: skip
+    return Classifier(network, input_size=(8, 8), labels=toys.LABELS, channels=1, name="small")
+
+
+def facts(report: Report) -> InspectionFacts:
+    assert report.inspection is not None
+    return report.inspection
+
+
+def test_with_pictures_everything_is_made_and_the_network_stays_as_it_was() -> None:
+    asked = classifier()
+    before, random = model_state(asked.network), torch.get_rng_state()
+    report = ca.inspect_model(asked, data=toys.dataset(), seed=3)
+    assert differences(before, model_state(asked.network)) == []
+    assert torch.equal(random, torch.get_rng_state())
+    found = facts(report)
+    assert found.skipped == {}
+    assert all(getattr(found, name) is not None for name in SECTIONS)
+    assert (report.kind, found.dataset, found.pictures, report.run.seed) == ("inspect", "toy", 60, 3)
+
+
+def test_every_section_is_on_the_page_and_in_the_twin(tmp_path: Path) -> None:
+    page = ca.inspect_model(classifier(), data=toys.dataset()).save(tmp_path / "page.html")
+    html, twin = page.read_text(), json.loads(page.with_suffix(".json").read_text())
+    for name in SECTIONS:
+        assert f'<div id="{name}">' in html
+        assert f'<a href="#{name}">' in html
+        assert twin["inspection"][name]
+    assert twin["inspection"]["architecture"]["parameters"] == sum(p.numel() for p in classifier().network.parameters())
+
+
+def test_without_pictures_what_needs_them_is_left_out_with_the_reason() -> None:
+    report = ca.inspect_model(classifier())
+    found = facts(report)
+    assert found.fields is not None and "noise" in found.fields.source
+    html = report.html()
+    for name, reason in found.skipped.items():
+        assert "--" in reason
+        assert f'<div id="{name}">' not in html
+    assert ("Not shown" in html) == bool(found.skipped)
+
+
+def test_the_same_seed_gives_the_same_page() -> None:
+    one, two = (ca.inspect_model(classifier(), data=toys.dataset(), seed=5).html() for _ in range(2))
+    assert one == two
+
+
+def test_a_network_without_convolutions_says_so() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    report = ca.inspect_model(
+        Classifier(network, input_size=(8, 8), labels=toys.LABELS, channels=1), data=toys.dataset()
+    )
+    assert "no convolution" in facts(report).skipped["fields"]
+
+
+def test_progress_tells_of_every_section() -> None:
+    told: list[str] = []
+    ca.inspect_model(classifier(), data=toys.dataset(), progress=lambda section, _done, _total: told.append(section))
+    assert list(dict.fromkeys(told)) == ["layers", *SECTIONS]
+
+
+def test_named_layers_are_shown() -> None:
+    found = facts(ca.inspect_model(classifier(), layers=["0"]))
+    assert found.fields is not None
+    assert [field.layer for field in found.fields.fields] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"layers": ["features.1"]}, LayerError, "features.1"),
+        ({"walk": "nowhere"}, LayerError, "nowhere"),
+        ({"data": "minst"}, OptionError, "mnist"),
+        ({"photo": "no.png"}, CnnAuditError, "no.png"),
+    ],
+)
+def test_what_cannot_be_is_said_at_once(options: dict, error: type[Exception], words: str) -> None:
+    told: list[str] = []
+    with pytest.raises(error, match=words):
+        ca.inspect_model(classifier(), progress=lambda section, _done, _total: told.append(section), **options)
+    assert told == []
