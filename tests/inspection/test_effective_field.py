@@ -38,6 +38,7 @@ def by_autograd(asked: Classifier, layer: int, pixels: Tensor, position: tuple[i
     squares = torch.zeros(pixels.shape[2:], dtype=torch.float64)
     for picture in pixels:
         given = picture[None].clone().requires_grad_()
+        assert isinstance(network, nn.Sequential)
         values = network[: layer + 1](asked.normalised(given))[0, :, position[0], position[1]]
         for value in values:
             (gradient,) = torch.autograd.grad(value, given, retain_graph=True)
@@ -120,6 +121,7 @@ def test_signals_have_positions_along_one_direction() -> None:
 def test_a_position_that_is_always_off_looks_nowhere() -> None:
     conv = nn.Conv2d(3, 2, 3)
     asked = classifier(conv, nn.ReLU())
+    assert conv.bias is not None
     nn.init.constant_(conv.bias, -1e6)
     found = effective_field(asked, "1", pictures(1))
     assert (found.box, found.share, found.spread) == (None, 0.0, (0.0, 0.0))
