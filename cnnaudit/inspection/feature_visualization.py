@@ -1,10 +1,9 @@
 """Feature visualisation: pictures that a unit of a network answers most."""
 
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -126,10 +125,10 @@ def _evenly(items: Sequence, count: int) -> list:
 def _objectives(wanted: Wanted) -> tuple[Objective, ...]:
     if isinstance(wanted, Objective):
         return (wanted,)
-    found: tuple[object, ...] = tuple(wanted) if isinstance(wanted, Sequence) else ()
-    if len(found) == 2 and isinstance(layer := found[0], str):
-        indices = found[1] if isinstance(found[1], Iterable) else [found[1]]
-        found = tuple(channel(layer, operator.index(index)) for index in indices)
+    found: tuple[Any, ...] = tuple(wanted) if isinstance(wanted, Sequence) else ()
+    if len(found) == 2 and isinstance(found[0], str):
+        layer, indices = found
+        found = tuple(channel(layer, index) for index in (indices if isinstance(indices, Iterable) else [indices]))
     objectives = tuple(each for each in found if isinstance(each, Objective))
     if not objectives or len(objectives) < len(found):
         raise OptionError(

@@ -50,6 +50,8 @@ class Term:
         channels, places = shape[0], tuple(shape[1:])
         if isinstance(self.along, Tensor) and len(self.along) != channels:
             raise LayerError(f"{self.layer!r} has {channels} channels; the direction has {len(self.along)} numbers.")
+        if not isinstance(self.along, int | Tensor):
+            raise LayerError(f"A channel is a whole number; got {self.along!r}.")
         if isinstance(self.along, int) and not 0 <= self.along < channels:
             raise LayerError(f"{self.layer!r} has the channels 0 to {channels - 1}; got {self.along}.")
         at = self.place if isinstance(self.place, tuple) else None

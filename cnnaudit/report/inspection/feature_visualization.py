@@ -1,0 +1,153 @@
+"""Pictures made for units, as the page shows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from cnnaudit.errors import CnnAuditError
+from cnnaudit.report import figures, numbers
+from cnnaudit.results import Visualization, Visualizations
+
+_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One picture, or one signal as lines in per cent of the plot.
+
+    Attributes:
+        unit: which of its group this is: "channel 37".
+        start: the activation that the search began with.
+        best: of a dataset; None where it is not known.
+    """
+
+    unit: str
+    picture: str | None
+    lines: tuple[str, ...]
+    activation: str
+    start: str
+    best: str | None
+    exceeds: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The pictures of one layer; `layer` is None for classes, and for sums of several units."""
+
+    layer: str | None
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The section.
+
+    Attributes:
+        size: "128 × 128", rows and columns.
+        small: whether a picture is shown as squares.
+        compared, exceeding: how many pictures a dataset's best is known for, and how many exceed it.
+        share: the second of the first, in words.
+    """
+
+    groups: tuple[Group, ...]
+    steps: int
+    copies: int
+    size: str
+    shape: tuple[int, int]
+    compared: int
+    exceeding: int
+    share: str
+
+    @property
+    def signals(self) -> bool:
+        """Whether these are signals, drawn as lines."""
+        return self.shape[0] == 1
+
+    @property
+    def small(self) -> bool:
+        """Whether the pictures are so small that they are shown as squares."""
+        return figures.is_small(self.shape)
+
+
+def view(facts: Visualizations) -> View:
+    """The section.
+
+    Raises:
+        CnnAuditError: there is no picture, or a number is not finite.
+    """
+    if not facts.pictures:
+        raise CnnAuditError("There is no picture to show; a visualisation has at least one.")
+    shape = facts.pictures[0].pixels.shape[1:]
+    groups = groupby(facts.pictures, key=lambda each: each.layer)
+    return View(
+        tuple(Group(layer, tuple(_figure(each, facts.copies) for each in found)) for layer, found in groups),
+        facts.steps,
+        facts.copies,
+        " × ".join(map(str, shape)) if shape[0] > 1 else str(shape[1]),
+        (int(shape[0]), int(shape[1])),
+        facts.compared,
+        facts.exceeding,
+        numbers.share(facts.exceeding / facts.compared) if facts.compared else "",
+    )
+
+
+def twin(facts: Visualizations) -> dict[str, Any]:
+    """The section's numbers; the pictures themselves are on the page alone."""
+    return {
+        "steps": facts.steps,
+        "copies": facts.copies,
+        "diversity": facts.diversity,
+        "compared": facts.compared,
+        "exceeding": facts.exceeding,
+        "pictures": [_record(each) for each in facts.pictures],
+    }
+
+
+def _record(each: Visualization) -> dict[str, Any]:
+    return {
+        "objective": each.objective,
+        "layer": each.layer,
+        "channel": each.channel,
+        "copy": each.copy,
+        "shape": each.pixels.shape,
+        "activation": each.activation,
+        "start": each.start,
+        "best": each.best,
+        "exceeds": each.exceeds,
+    }
+
+
+def _figure(each: Visualization, copies: int) -> Figure:
+    unit = each.objective if each.layer is None else each.objective.removeprefix(f"{each.layer}, ")
+    height = each.pixels.shape[1]
+    return Figure(
+        unit=f"{unit}, {each.copy + 1} of {copies}" if copies > 1 else unit,
+        picture=_picture(each.pixels) if height > 1 else None,
+        lines=_lines(each.pixels[:, 0]) if height == 1 else (),
+        activation=numbers.number(each.activation),
+        start=numbers.number(each.start),
+        best=None if each.best is None else numbers.number(each.best),
+        exceeds=each.exceeds,
+    )
+
+
+def _picture(pixels: np.ndarray) -> str:
+    channels = pixels if len(pixels) == 3 else np.repeat(pixels[:1], 3, axis=0)
+    picture = np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    if figures.is_small(picture.shape):
+        return figures.png_uri(picture if len(pixels) == 3 else picture[..., 0])
+    return figures.jpeg_uri(picture, _QUALITY)
+
+
+def _lines(signal: Sequence[np.ndarray] | np.ndarray) -> tuple[str, ...]:
+    """A line for each channel, 0 at the bottom of the plot and 1 at its top, as SVG takes them."""
+    return tuple(
+        " ".join(
+            f"{100 * place / max(1, len(values) - 1):g},{100 * (1 - value):.4g}"
+            for place, value in enumerate(np.clip(values, 0, 1).tolist())
+        )
+        for values in signal
+    )
