@@ -56,7 +56,7 @@ class Node:
 
     tensors: list[Tensor]
     maps: Tensor
-    kind: Literal["convolution", "norm", "sum", "activation", "pooling"]
+    kind: Literal["norm", "sum", "activation", "pooling"]
     name: str
     layer: str = ""
     scale: tuple[float, ...] | None = None
@@ -117,14 +117,14 @@ class Follower(TorchDispatchMode):
         self.convolution = Convolution(
             _two(given.detach().clone()),
             _two(operation["weight"].detach()),
-            operation["bias"],
+            None if operation["bias"] is None else operation["bias"].detach(),
             _pair(operation["stride"], 1),
             _pair(operation["padding"], 0),
             _pair(operation["dilation"], 1),
             operation["groups"],
             self._pad[0] if self._pad and self._pad[1] is given else None,
         )
-        self.chain.append(Node([output], _maps(output), "convolution", "convolution", self._layer))
+        self.chain.append(Node([output], _maps(output), "sum", "convolution", self._layer))
         self._latest = self._pad = None
 
     def _follow(self, operation: Operation, given: Sequence[Tensor], returned: Sequence[Tensor]) -> None:

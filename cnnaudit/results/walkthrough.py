@@ -232,7 +232,7 @@ class Walkthrough:
         if down is None or right is None:
             return None
         behind = self.stages[-2].maps[place] if len(self.stages) > 1 else self.kernels[place].output
-        window = behind[np.ix_(list(pooling.rows.places[down]), list(pooling.columns.places[right]))]
+        window = behind[np.ix_(np.array(pooling.rows.places[down]), np.array(pooling.columns.places[right]))]
         return Pooled(window, (down, right), float(pooling.maps[place, down, right]))
 
 
