@@ -128,8 +128,8 @@ def _kind(kernels: np.ndarray) -> str:
 
 def _drawn(kernels: np.ndarray, bound: float, kind: str) -> tuple[Kernel, ...]:
     if kind == "bars":
-        return tuple(Kernel(None, _bars(each[0, 0], bound)) for each in kernels)
-    return tuple(Kernel(figures.png_uri(_coloured(_spread(each, kind), bound, kind)), ()) for each in kernels)
+        return tuple(Kernel(None, bars(each[0, 0], bound)) for each in kernels)
+    return tuple(Kernel(figures.png_uri(coloured(_spread(each, kind), bound, kind)), ()) for each in kernels)
 
 
 def _spread(kernel: np.ndarray, kind: str) -> np.ndarray:
@@ -139,14 +139,15 @@ def _spread(kernel: np.ndarray, kind: str) -> np.ndarray:
     return kernel[:, 0] if kernel.shape[1] == 1 else np.concatenate(kernel, axis=1)
 
 
-def _coloured(values: np.ndarray, bound: float, kind: str) -> np.ndarray:
+def coloured(values: np.ndarray, bound: float, kind: str) -> np.ndarray:
+    """uint8, `h w 3`: weights as colours of their own, or on the signed palette; full colour at ±`bound`."""
     if kind == "colour":
         return np.rint(127.5 + 127.5 * np.clip(values / (bound or 1.0), -1, 1)).astype(np.uint8)
     return figures.coloured(display_codes(values, bound), figures.default_palette(signed=True))
 
 
-def _bars(weights: np.ndarray, bound: float) -> tuple[Bar, ...]:
-    """From the middle line up for positive weights and down for negative ones."""
+def bars(weights: np.ndarray, bound: float) -> tuple[Bar, ...]:
+    """From the middle line up for positive weights and down for negative ones; as high as the plot at ±`bound`."""
     width = 100 / len(weights)
     heights = 50 * np.clip(weights / (bound or 1.0), -1, 1)
     return tuple(
