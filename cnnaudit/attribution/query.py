@@ -17,7 +17,7 @@ from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, MethodError, NotApplicableError, NotFiniteError
 from cnnaudit.perturbation import Budget, Copies, Precision
 from cnnaudit.results import Attribution, Target
-from cnnaudit.shapes import Heatmap, Logits, Pixels
+from cnnaudit.shapes import Heatmap, Logits, Marked, Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +194,16 @@ def finished(name: str, found: Any, pixels: Pixels) -> Attribution:
         raise MethodError(f"{name} returned a map of {tuple(values.shape)}; expected {tuple(pixels.shape[2:])}.")
     if not bool(torch.isfinite(values).all()):
         raise NotFiniteError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
-    return replace(attribution, heatmap=to_heatmap(values))
+    return replace(attribution, heatmap=to_heatmap(values), unsettled=_marked(name, attribution.unsettled, pixels))
+
+
+def _marked(name: str, marked: Tensor | None, pixels: Pixels) -> Marked | None:
+    if marked is not None and (marked.shape != pixels.shape[2:] or marked.dtype != torch.bool):
+        raise MethodError(
+            f"{name} says where its map is unsettled by {marked.dtype} of shape {tuple(marked.shape)}; expected "
+            f"torch.bool of {tuple(pixels.shape[2:])}."
+        )
+    return None if marked is None else marked.cpu()
 
 
 def resized(values: Tensor, pixels: Pixels) -> Heatmap:

@@ -179,7 +179,10 @@ def _reason(error: Exception) -> str:
 
 
 def _flag(error: Exception) -> Flag:
-    return next((flag for kind, flag in _FLAGS.items() if isinstance(error, kind)), "failed")
+    for kind, flag in _FLAGS.items():
+        if isinstance(error, kind):
+            return flag
+    return "failed"
 
 
 def _name(image: Picture) -> str:

@@ -16,6 +16,8 @@ STEPS = 126
 
 ENCODING = "base64(zlib(int16 little-endian, row by row)); value = integer * scale"
 
+BITS = "base64(zlib(a bit a pixel, row by row, the first pixel in the highest bit))"
+
 _FULL_SCALE = 32767
 _ROBUST_PERCENTILE = 99.0
 _TOLERATED_OUTLIER = 1.25  # a largest value within this factor of the percentile is the limit itself
@@ -85,3 +87,20 @@ def decode_heatmap(record: Mapping[str, Any]) -> np.ndarray:
     """The map of a JSON twin's `heatmap` record: float64, `h w`, in the explanation's `unit`."""
     integers = np.frombuffer(zlib.decompress(base64.b64decode(record["data"])), "<i2")
     return integers.reshape(record["shape"]) * float(record["scale"])
+
+
+def encode_marks(marked: np.ndarray) -> dict[str, Any]:
+    """The record of marked pixels, bool `h w`, in the JSON twin; `decode_marks` reads it back."""
+    return {
+        "shape": list(marked.shape),
+        "share": float(marked.mean()),
+        "encoding": BITS,
+        "data": deflated(np.packbits(marked)),
+    }
+
+
+def decode_marks(record: Mapping[str, Any]) -> np.ndarray:
+    """The marked pixels of a JSON twin's `unsettled` record: bool, `h w`."""
+    packed = np.frombuffer(zlib.decompress(base64.b64decode(record["data"])), np.uint8)
+    height, width = record["shape"]
+    return np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)

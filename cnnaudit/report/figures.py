@@ -20,6 +20,8 @@ OPACITY = 0.8
 
 _PIXELATED_BELOW = 100
 _LUMA = (0.299, 0.587, 0.114)
+_PERIOD = 8  # pixels from one line of a hatching to the next, half of that in small pictures
+_DARK, _LIGHT = 29, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,21 @@ def shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
 def jpeg_uri(picture: np.ndarray, quality: int, *, subsampling: int = 2) -> str:
     """The picture as a JPEG inside a `data:` address."""
     return _uri("jpeg", encoded(picture, "JPEG", quality=quality, subsampling=subsampling, optimize=True))
+
+
+def mask_uri(marked: np.ndarray) -> str:
+    """Marked pixels, bool `h w`, as a PNG of one bit a pixel inside a `data:` address: white where marked."""
+    return _uri("png", encoded(marked, "PNG", optimize=True))
+
+
+def hatched(picture: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """The picture, uint8 `h w 3`, with dark and light diagonal lines over the marked pixels, bool `h w`."""
+    period = _PERIOD // 2 if is_small(picture.shape) else _PERIOD
+    place = np.add.outer(*map(np.arange, marked.shape)) % period
+    toned = picture.copy()
+    for line, tone in enumerate((_DARK, _LIGHT)):
+        toned[marked & (place == line)] = tone
+    return toned
 
 
 def png_uri(picture: np.ndarray) -> str:

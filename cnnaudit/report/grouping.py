@@ -11,11 +11,15 @@ from cnnaudit.results import Explanation, MethodCard
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Maps:
-    """The finite maps of one explanation, float64: the map itself and the parts it was made from."""
+    """The finite maps of one explanation, float64: the map itself and the parts it was made from.
+
+    `unsettled` is where the sign of the map may be chance, bool, `h w`.
+    """
 
     explanation: Explanation
     whole: np.ndarray
     parts: dict[str, np.ndarray]
+    unsettled: np.ndarray | None
 
     @property
     def all(self) -> tuple[np.ndarray, ...]:
@@ -58,4 +62,5 @@ def _group(maps: Sequence[Maps]) -> Group:
 def _checked(explanation: Explanation) -> Maps:
     where = f"{explanation.method} for {explanation.image.name}"
     parts = {name: checked(part, f"{where}, {name}") for name, part in explanation.parts.items()}
-    return Maps(explanation, checked(explanation.heatmap, where), parts)
+    unsettled = None if explanation.unsettled is None else explanation.unsettled.numpy()
+    return Maps(explanation, checked(explanation.heatmap, where), parts, unsettled)

@@ -4,7 +4,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from cnnaudit.report.encoding import encode_heatmap
+from cnnaudit.report.encoding import encode_heatmap, encode_marks
 from cnnaudit.report.grouping import Group, Maps, groups
 from cnnaudit.report.inspection import twin as inspected
 from cnnaudit.report.plain import plain
@@ -54,7 +54,12 @@ def _failure(failure: ImageFailure) -> dict[str, Any]:
 
 
 def _declined(refusal: Declined) -> dict[str, Any]:
-    return {"method": refusal.card.name, "target": _target(refusal.target), "flag": refusal.flag, "reason": refusal.reason}
+    return {
+        "method": refusal.card.name,
+        "target": _target(refusal.target),
+        "flag": refusal.flag,
+        "reason": refusal.reason,
+    }
 
 
 def _explanation(maps: Maps, group: Group) -> dict[str, Any]:
@@ -79,6 +84,7 @@ def _explanation(maps: Maps, group: Group) -> dict[str, Any]:
         "display_limit": group.limit,
         "heatmap": encode_heatmap(maps.whole),
         "parts": {name: encode_heatmap(values) for name, values in maps.parts.items()},
+        "unsettled": None if maps.unsettled is None else encode_marks(maps.unsettled),
         "trust": explanation.trust,
     }
 

@@ -18,7 +18,8 @@ _LONGEST_PIECE = 40
 
 
 def save_maps(report: Report, folder: Path) -> list[Path]:
-    """Write every map to `folder` as `picture-method-target.npy` (float32, `h w`) and as an overlay `.png`.
+    """Write every map to `folder` as `picture-method-target.npy` (float32, `h w`) and as an overlay `.png`,
+    hatched where its sign is not settled.
 
     File names hold ASCII letters, digits, `.`, `_` and `-` only; a name that is taken gets "-2".
     Returns the paths, two a map.
@@ -57,7 +58,8 @@ def _npy(maps: Maps) -> bytes:
 
 def _png(maps: Maps, group: Group, picture: np.ndarray) -> bytes:
     codes = display_codes(maps.whole, group.limit)
-    return figures.encoded(figures.overlay(picture, codes, figures.default_palette(group.signed)), "PNG")
+    drawn = figures.overlay(picture, codes, figures.default_palette(group.signed))
+    return figures.encoded(drawn if maps.unsettled is None else figures.hatched(drawn, maps.unsettled), "PNG")
 
 
 def _target(target: Target) -> str:

@@ -48,11 +48,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One map: an explanation of one target. `picture` is None where there is no evidence."""
+    """One map: an explanation of one target. `picture` is None where there is no evidence.
+
+    Attributes:
+        hatching: where the sign may be chance, as a picture that is white there; None where that is nowhere so.
+        hatched: the share of the picture that is hatched.
+    """
 
     target: Target
     picture: str | None
     codes: str
+    hatching: str | None
+    hatched: float
     legend: Legend
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
@@ -89,6 +96,11 @@ class Section:
     cards: tuple[Card, ...]
     yardsticks: tuple[Card, ...]
     refusals: tuple[Refusal, ...]
+
+    @property
+    def hatched(self) -> bool:
+        """True when a part of any map is hatched."""
+        return any(panel.hatching for card in self.cards for panel in card.panels)
 
     @property
     def pixelated(self) -> bool:
@@ -153,6 +165,8 @@ def _panel(maps: Maps, group: Group, picture: np.ndarray) -> Panel:
         explanation.target,
         picture=drawn if drawn is None else _overlay(drawn),
         codes=encoding.deflated(encoding.display_codes(maps.whole, group.limit)),
+        hatching=None if maps.unsettled is None else figures.mask_uri(maps.unsettled),
+        hatched=0.0 if maps.unsettled is None else float(maps.unsettled.mean()),
         legend=legend,
         parts=tuple(_part(name, values, picture, legend) for name, values in maps.parts.items()),
         notes=explanation.notes,

@@ -145,6 +145,7 @@ def explanation(
     predictions: Sequence[Prediction] = PREDICTIONS,
     notes: tuple[str, ...] = (),
     parts: Mapping[str, np.ndarray] | None = None,
+    unsettled: np.ndarray | None = None,
 ) -> Explanation:
     of = of or image(size=len(values))
     return Explanation(
@@ -163,6 +164,7 @@ def explanation(
         forward_passes=1200,
         model=MODEL,
         run=RUN,
+        unsettled=None if unsettled is None else torch.from_numpy(unsettled),
     )
 
 
@@ -182,6 +184,8 @@ def full_result(of: Image | None = None) -> ImageResult:
     base = METHODS["integrated_gradients"]
     parts = {"black": base[1] * 1.2, "grey": noisy(10) * 3, "blurred": noisy(11)}
     made[3] = explanation(*base, of=of, parts=parts, notes=("Stopped at 64 steps; the sum misses the score by 0.2 %.",))
+    lime = list(METHODS).index("lime")
+    made[lime] = explanation(*METHODS["lime"], of=of, unsettled=np.abs(METHODS["lime"][1]) < 0.3)
     reason = "Score-CAM* needs a layer with spatial maps, and this network has none before its pooling."
     return result(made, [Declined(card("score_cam_star", "Score-CAM*"), WOLF, reason)])
 

@@ -64,6 +64,12 @@
     return new Int8Array(await new Response(stream).arrayBuffer());
   }
 
+  async function readMarks(hatching) {
+    const picture = new Image();
+    picture.src = hatching.getAttribute("href");
+    return readGrey(picture);
+  }
+
   async function readGrey(photo) {
     await photo.decode();
     const canvas = new OffscreenCanvas(photo.naturalWidth, photo.naturalHeight);
@@ -81,11 +87,13 @@
 
   async function decode(map) {
     const photo = document.getElementById(map.dataset.photo);
-    const [codes, grey] = await Promise.all([inflated(map.dataset.codes), greyOf(photo.id)]);
+    const hatching = map.querySelector(".hatching image");
+    const [codes, grey, marks] = await Promise.all(
+      [inflated(map.dataset.codes), greyOf(photo.id), hatching && readMarks(hatching)]);
     const canvas = document.createElement("canvas");
     canvas.width = photo.naturalWidth;
     canvas.height = photo.naturalHeight;
-    return { map, canvas, codes, grey, limit: Number(map.dataset.limit), signed: map.dataset.signed === "true" };
+    return { map, canvas, codes, grey, marks, limit: Number(map.dataset.limit), signed: map.dataset.signed === "true" };
   }
 
   // Drawing
@@ -155,12 +163,14 @@
     return text.replace("-", "−");
   }
 
-  function valueText({ codes, limit, signed, canvas }, row, column) {
-    const code = codes[row * canvas.width + column];
+  function valueText({ codes, marks, limit, signed, canvas }, row, column) {
+    const pixel = row * canvas.width + column;
+    const code = codes[pixel];
+    const doubt = marks && marks[pixel] ? ", sign not settled," : "";
     const beyond = Math.abs(code) > STEPS ? (code > 0 ? "> " : "< ") : "";
     const value = (Math.max(-STEPS, Math.min(STEPS, code)) / STEPS) * limit;
     const plus = signed && code > 0 ? "+" : "";
-    return `${beyond}${plus}${written(value, limit)} at row ${row}, column ${column}`;
+    return `${beyond}${plus}${written(value, limit)}${doubt} at row ${row}, column ${column}`;
   }
 
   const readoutOf = (map) => map.querySelector(".readout");
