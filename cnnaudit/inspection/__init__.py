@@ -3,10 +3,11 @@
 from cnnaudit.inspection.activations import activations
 from cnnaudit.inspection.effective_field import effective_field
 from cnnaudit.inspection.embedding import embedding
-from cnnaudit.inspection.feature_visualization import default_objectives, visualize_feature
+from cnnaudit.inspection.feature_visualization import visualize_feature
 from cnnaudit.inspection.filters import filters
 from cnnaudit.inspection.receptive_field import receptive_field, receptive_fields
 from cnnaudit.inspection.summary import summarize
+from cnnaudit.inspection.visualizing.defaults import default_objectives
 from cnnaudit.inspection.visualizing.objectives import Objective, channel, class_logit, direction, neuron
 from cnnaudit.inspection.visualizing.transformations import Shaking
 from cnnaudit.inspection.walkthrough import walkthrough

@@ -1,24 +1,18 @@
 """Feature visualisation: pictures that a unit of a network answers most."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 
 from cnnaudit import hooks
-from cnnaudit.attribution.layers import find_layer
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import MethodError, ModelError, NotApplicableError, OptionError
-from cnnaudit.geometry import known_size
-from cnnaudit.inspection.convolutions import convolutions
-from cnnaudit.inspection.visualizing.objectives import Objective, channel, class_logit
-from cnnaudit.inspection.visualizing.searching import Found, Plan, search
+from cnnaudit.errors import OptionError
+from cnnaudit.inspection.visualizing.batching import Counted, batches
+from cnnaudit.inspection.visualizing.grouping import groups
+from cnnaudit.inspection.visualizing.objectives import Objective, channel
+from cnnaudit.inspection.visualizing.searching import Found, Plan
 from cnnaudit.inspection.visualizing.transformations import Shaking
-from cnnaudit.inspection.visualizing.watching import Probe, Watcher
-from cnnaudit.memory import is_out_of_memory
 from cnnaudit.results import Visualization, Visualizations
 
 Wanted: TypeAlias = Objective | tuple[str, int | Sequence[int]] | Sequence[Objective]
@@ -80,46 +74,16 @@ def visualize_feature(
     objectives = _objectives(wanted)
     _check(steps, copies, diversity, rate)
     with hooks.borrowed(classifier.network):
-        groups = _groups(classifier, objectives, size, copies)
-        plan = Plan(groups[0].size, steps, rate, copies, diversity, shaking or Shaking(), seed)
+        together = groups(classifier, objectives, size, copies)
+        plan = Plan(together[0].size, steps, rate, copies, diversity, shaking or Shaking(), seed)
         found: dict[int, list[Visualization]] = {}
-        counted = _Counted(progress, steps * copies * len(objectives))
-        for group in groups:
-            for places, each in _batches(classifier, objectives, group, plan, counted):
+        counted = Counted(progress, steps * copies * len(objectives))
+        for group in together:
+            for places, each in batches(classifier, objectives, group, plan, counted):
                 shown = _records([objectives[place] for place in places], each, copies, best or {})
                 found |= {place: shown[n * copies : (n + 1) * copies] for n, place in enumerate(places)}
     pictures = tuple(picture for place in sorted(found) for picture in found[place])
     return Visualizations(pictures, steps, copies, diversity)
-
-
-def default_objectives(classifier: Classifier, *, layers: int = 4, channels: int = 4) -> tuple[Objective, ...]:
-    """What a report visualises unless it is told: channels of some convolutions, and classes where there are few.
-
-    Convolutions are taken evenly from the second to the last, channels evenly from all; then the classes,
-    if there are no more than `channels` times two of them.
-    """
-    found: list[Objective] = []
-    try:
-        names = list(convolutions(classifier))
-    except NotApplicableError:
-        names = []
-    for name in _evenly(names[1:] or names, layers):
-        found += [channel(name, index) for index in _evenly(range(_width(classifier, name)), channels)]
-    if classifier.classes <= 2 * channels or not found:
-        found += [class_logit(classifier, index) for index in range(min(classifier.classes, 2 * channels))]
-    return tuple(found)
-
-
-def _width(classifier: Classifier, name: str) -> int:
-    module = classifier.network.get_submodule(name)
-    return int(getattr(module, "out_channels", 1))
-
-
-def _evenly(items: Sequence, count: int) -> list:
-    if len(items) <= count:
-        return list(items)
-    last = len(items) - 1
-    return [items[round(place * last / (count - 1))] for place in range(count)] if count > 1 else [items[last]]
 
 
 def _objectives(wanted: Wanted) -> tuple[Objective, ...]:
@@ -143,113 +107,6 @@ def _check(steps: int, copies: int, diversity: float, rate: float) -> None:
             "steps and copies are at least 1, diversity is at least 0 and rate is above 0; got "
             f"{steps}, {copies}, {diversity}, {rate}."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Objectives (by place) that look at the same layers, and are therefore climbed in the same forward passes.
-
-    Attributes:
-        style: the layer by which copies are kept apart.
-        memory: bytes that the gradient of one picture keeps.
-    """
-
-    places: tuple[int, ...]
-    size: tuple[int, int]
-    style: str | None
-    memory: int
-
-
-@dataclass(slots=True)
-class _Counted:
-    """Passes on how far the search is."""
-
-    progress: Callable[[int, int], None] | None
-    total: int
-    done: int = 0
-
-    def __call__(self, pictures: int) -> None:
-        self.done += pictures
-        if self.progress:
-            self.progress(self.done, self.total)
-
-
-def _groups(
-    classifier: Classifier, objectives: Sequence[Objective], size: int | tuple[int, int] | None, copies: int
-) -> list[_Group]:
-    """The objectives by their layers, all with one size of pictures, at which the network was seen to run."""
-    if size is not None:
-        return _grouped(classifier, objectives, known_size(size), copies)
-    height, width = classifier.input_size
-    factor = min(1.0, _LARGEST / max(height, width))
-    smaller = (max(1, round(height * factor)), max(1, round(width * factor)))
-    try:
-        return _grouped(classifier, objectives, smaller, copies)
-    except ModelError:
-        if smaller == classifier.input_size:
-            raise
-        return _grouped(classifier, objectives, classifier.input_size, copies)
-
-
-def _grouped(
-    classifier: Classifier, objectives: Sequence[Objective], size: tuple[int, int], copies: int
-) -> list[_Group]:
-    grey = torch.full((1, classifier.channels, *size), 0.5, device=classifier.device)
-    by_layers: dict[frozenset[str | None], list[int]] = {}
-    for place, objective in enumerate(objectives):
-        by_layers.setdefault(objective.layers, []).append(place)
-    groups = []
-    for layers, places in by_layers.items():
-        probe = Watcher(classifier, layers).probe(grey.clone())
-        for place in places:
-            for term in objectives[place].terms:
-                term.check(probe.shapes[term.layer])
-        style = _style(classifier, objectives[places[0]], probe) if copies > 1 else None
-        groups.append(_Group(tuple(places), size, style, probe.memory))
-    return groups
-
-
-def _style(classifier: Classifier, objective: Objective, probe: Probe) -> str | None:
-    """The objective's own layer if its output has places, else the last layer with maps, if there is one."""
-    own = objective.terms[0].layer
-    if len(probe.shapes[own]) > 1:
-        return own
-    try:
-        return find_layer(classifier, torch.full((1, classifier.channels, *classifier.input_size), 0.5))
-    except NotApplicableError:
-        return own
-
-
-def _batches(
-    classifier: Classifier, objectives: Sequence[Objective], group: _Group, plan: Plan, counted: _Counted
-) -> Iterator[tuple[Sequence[int], Found]]:
-    """What was found for each batch of a group, as large as memory allows."""
-    room = max(1, min(_AT_ONCE, _MEMORY // max(1, group.memory)) // plan.copies)
-    left = group.places
-    while left:
-        places, before = left[:room], counted.done
-        chosen = [objectives[place] for place in places]
-        found = _within_memory(partial(search, classifier, chosen, plan, group.style, counted))
-        if found is not None:
-            left = left[len(places) :]
-            yield places, found
-        elif room == 1:
-            raise MethodError(
-                f"Memory on {classifier.device} does not suffice for {plan.copies} pictures of "
-                f"{plan.size[0]} x {plan.size[1]} at a time. Take a smaller size, or fewer copies."
-            )
-        else:
-            room, counted.done = room // 2, before
-
-
-def _within_memory(made: Callable[[], Found]) -> Found | None:
-    """What was made; None where memory ran out, after the exception no longer holds on to what it saw."""
-    try:
-        return made()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return None
 
 
 def _records(

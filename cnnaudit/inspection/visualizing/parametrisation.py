@@ -57,7 +57,7 @@ class Parametrisation:
         frequencies = torch.view_as_complex(spectra * self._weights)
         waves = torch.fft.irfft2(frequencies, s=self._size, norm="ortho") * _CALM
         if self._basis is not None:
-            waves = torch.einsum("ij,njhw->nihw", self._basis, waves)
+            waves = torch.einsum("ij,njhw->nihw", self._basis.to(waves), waves)
         return (waves + self._middle).sigmoid()
 
 

@@ -107,3 +107,8 @@ class Watcher:
                 "there (a scripted network cannot). Name a layer that runs."
             )
         return found | {None: self._classifier.read(returned, n)} if None in self._layers else found
+
+
+def grey_picture(classifier: Classifier, size: tuple[int, int]) -> Pixels:
+    """One picture `1 c h w` of one grey, on the network's device."""
+    return torch.full((1, classifier.channels, *size), 0.5, device=classifier.device)
