@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from cnnaudit.data import scenes
+from cnnaudit.data.regions import Regions
 from cnnaudit.data.splits import Dataset, Drawn, Request, Split
 from cnnaudit.errors import OptionError
 
@@ -66,9 +67,13 @@ class _Counter:
 
 
 def _split(drawn: Iterator[scenes.Scene], count: _Counter) -> Split:
-    images, labels = [], []
+    images, names, backgrounds, masks = [], [], [], []
     for scene in drawn:
         images.append(torch.from_numpy(scene.image.pixels))
-        labels.append(scenes.LABELS.index(scene.label))
+        names.append(scene.label)
+        backgrounds.append(scene.background)
+        masks.append(scene.mask.numpy())
         count.add()
-    return Split(torch.stack(images).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels))
+    labels = torch.tensor([scenes.LABELS.index(name) for name in names])
+    regions = Regions.of(masks, names, backgrounds, "animal")
+    return Split(torch.stack(images).permute(0, 3, 1, 2).contiguous(), labels, regions)

@@ -10,6 +10,8 @@ import torch.utils.data
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
+from cnnaudit.data.regions import Regions
+
 Drawn: TypeAlias = Callable[[int, int], None]
 """Called with how much is ready, and of how much: pictures, or bytes of an archive or a download."""
 
@@ -21,10 +23,14 @@ _SPLIT_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Pictures in memory (`n c h w`, uint8; signals: float32 in [0, 1]) and the index of each one's class."""
+    """Pictures in memory (`n c h w`, uint8; signals: float32 in [0, 1]) and the index of each one's class.
+
+    `regions` says which of their pixels show what, where that is known.
+    """
 
     images: UInt8[Tensor, "n c h w"] | Float32[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
+    regions: Regions | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

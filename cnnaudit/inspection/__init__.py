@@ -1,8 +1,12 @@
 """What is in a network: its layers, and which pixels each of them sees."""
 
+from cnnaudit.inspection.ablation import ablation
 from cnnaudit.inspection.activations import activations
+from cnnaudit.inspection.dead_units import dead_units
+from cnnaudit.inspection.blocks import blocks
 from cnnaudit.inspection.effective_field import effective_field
 from cnnaudit.inspection.embedding import embedding
+from cnnaudit.inspection.exemplars import exemplars
 from cnnaudit.inspection.feature_visualization import visualize_feature
 from cnnaudit.inspection.filters import filters
 from cnnaudit.inspection.receptive_field import receptive_field, receptive_fields
@@ -15,13 +19,17 @@ from cnnaudit.inspection.walkthrough import walkthrough
 __all__ = [
     "Objective",
     "Shaking",
+    "ablation",
     "activations",
+    "blocks",
     "channel",
     "class_logit",
+    "dead_units",
     "default_objectives",
     "direction",
     "effective_field",
     "embedding",
+    "exemplars",
     "filters",
     "neuron",
     "receptive_field",

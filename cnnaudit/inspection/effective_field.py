@@ -10,9 +10,10 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, OptionError
+from cnnaudit.inspection.extents import extent_of
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.receptive_field import receptive_field
-from cnnaudit.results import EffectiveField, ReceptiveField
+from cnnaudit.results import EffectiveField
 from cnnaudit.results.effective_fields import Box
 from cnnaudit.shapes import Pixels
 
@@ -48,7 +49,7 @@ def effective_field(
         numbers that sum it up.
 
     Raises:
-        LayerError: no such layer, or it has no positions or no receptive field.
+        LayerError: no such layer, it has no positions or no receptive field, or no gradient leads to the pixels.
         OptionError: the position is outside the layer's output, `draws` is not positive, or there is no picture.
 
     Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
@@ -62,7 +63,7 @@ def effective_field(
             f"{draws} draws."
         )
     strength, place = _strength(classifier, layer, pixels, position, draws, seed)
-    extent = _extent(exact, place, (pixels.shape[2], pixels.shape[3]))
+    extent = extent_of(exact, place, (pixels.shape[2], pixels.shape[3]))
     return EffectiveField(
         layer=layer,
         position=place,
@@ -91,6 +92,10 @@ def _strength(
         given = pixels.detach().to(classifier.device, torch.float32, copy=True).requires_grad_()
         classifier.logits(given)
         values, place = kept[0]
+        if not values.requires_grad:
+            raise LayerError(
+                f"No gradient leads from {layer!r} of {classifier.name} to the pixels. Name a layer before."
+            )
         total = torch.zeros(given.shape[2:], device=given.device, dtype=torch.float64)
         for draw in range(draws):
             signs = torch.randint(0, 2, values.shape, generator=generator).mul(2).sub(1).to(values)
@@ -115,17 +120,6 @@ def _picked(
     if len(place) != len(sizes) or not all(0 <= number < size for number, size in zip(place, sizes, strict=True)):
         raise OptionError(f"{layer!r} has {' x '.join(map(str, sizes))} positions; got {place}.")
     return found[0][(slice(None), slice(None), *place)].clone(), place
-
-
-def _extent(exact: ReceptiveField, place: tuple[int, ...], picture: tuple[int, int]) -> Box:
-    """The exact field of a position, cut off at the edges; a position of a signal moves along whichever axis moves."""
-    rows, columns = (_span(exact, axis, place[axis if len(place) > 1 else 0], picture[axis]) for axis in (0, 1))
-    return rows[0], columns[0], rows[1], columns[1]
-
-
-def _span(exact: ReceptiveField, axis: int, place: int, edge: int) -> tuple[int, int]:
-    middle, half = exact.offset[axis] + place * exact.jump[axis], (exact.size[axis] - 1) / 2
-    return max(0, round(middle - half)), min(edge - 1, round(middle + half))
 
 
 def _box(strength: np.ndarray) -> Box:

@@ -2,9 +2,10 @@
 
 from cnnaudit.results.ablation import Ablation, Change, Loss, UnitAblation
 from cnnaudit.results.activations import Activations, FeatureMaps
+from cnnaudit.results.blocks import Block, Blocks, Fold, Node
 from cnnaudit.results.effective_fields import EffectiveField, EffectiveFields
 from cnnaudit.results.embedding import Embedding, EmbeddingMethod
-from cnnaudit.results.exemplars import Exemplars, LayerExemplars, Meaning, Patch, UnitExemplars
+from cnnaudit.results.exemplars import DeadUnits, Exemplars, LayerExemplars, Meaning, Patch, UnitExemplars
 from cnnaudit.results.explanations import (
     Attribution,
     Declined,
@@ -32,7 +33,10 @@ __all__ = [
     "AlikeFilters",
     "ArchitectureFacts",
     "Attribution",
+    "Block",
+    "Blocks",
     "Change",
+    "DeadUnits",
     "Declined",
     "EffectiveField",
     "EffectiveFields",
@@ -46,6 +50,7 @@ __all__ = [
     "FilterBank",
     "FilterFacts",
     "Filters",
+    "Fold",
     "Image",
     "ImageFacts",
     "ImageFailure",
@@ -59,6 +64,7 @@ __all__ = [
     "MethodCard",
     "Mistake",
     "ModelFacts",
+    "Node",
     "Patch",
     "Prediction",
     "ReceptiveField",

@@ -15,7 +15,7 @@ class Patch:
     Attributes:
         index: of the picture in the set.
         name: of its file; empty where it has none.
-        label: its class; see `Exemplars.labelled`. None where there are no classes.
+        label: its class, or what the network says; see `Exemplars.labelled`.
         activation: the unit's largest value in this picture.
         position: where in the layer's output, one number for each of its spatial directions.
         box: the pixels that this position sees, cut off at the picture's edges.
@@ -24,7 +24,7 @@ class Patch:
 
     index: int
     name: str
-    label: str | None
+    label: str
     activation: float
     position: tuple[int, ...]
     box: Box
@@ -103,3 +103,27 @@ class Exemplars:
     whole: tuple[tuple[str, float], ...]
     layers: tuple[LayerExemplars, ...]
     unread: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadUnits:
+    """The channels of a convolution or linear layer that answer nothing on some pictures.
+
+    Attributes:
+        layer: the one that has these channels.
+        behind: the module behind which they were watched, such as its activation function.
+        units: how many channels there are.
+        dead: those whose value there was the same everywhere in all pictures.
+        pictures: how many.
+    """
+
+    layer: str
+    behind: str
+    units: int
+    dead: tuple[int, ...]
+    pictures: int
+
+    @property
+    def share(self) -> float:
+        """Of dead channels among all."""
+        return len(self.dead) / self.units

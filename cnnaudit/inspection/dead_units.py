@@ -1,0 +1,60 @@
+"""Channels that never answer: they cost time and memory, and say nothing of any picture."""
+
+from collections.abc import Sequence
+
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import OptionError
+from cnnaudit.inspection.best import Still
+from cnnaudit.inspection.convolutions import known_layers
+from cnnaudit.inspection.photo_sets import Photos, photo_set
+from cnnaudit.inspection.units import unit_layers
+from cnnaudit.inspection.watching import Progress, called, watch
+from cnnaudit.results import DeadUnits
+
+
+def dead_units(
+    classifier: Classifier,
+    photos: Photos,
+    *,
+    layers: Sequence[str] | None = None,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> dict[str, DeadUnits]:
+    """The channels that have one and the same value at every position of every picture, in one pass.
+
+    They are watched behind the activation function where that is a module, so a ReLU that is never passed
+    counts; a channel of a layer without one is only dead if the layer makes nothing of its input.
+
+    Args:
+        photos: a dataset (its first test counts) or a part of one, pixels `n c h w` in [0, 1], a folder of
+            pictures, or a list of files.
+        layers: modules that return channels, which are watched themselves; by default all convolutions and linear
+            layers that run.
+        batch_size: pictures that the network is given at a time.
+        progress: told after each batch.
+
+    Returns:
+        A record for each layer, by its name.
+
+    Raises:
+        OptionError: an option is out of range, or `photos` is nothing that can be read.
+        LayerError: no such layer, it does not run, or it has no channels.
+        NotApplicableError: there is no convolution or linear layer, or the network cannot be watched.
+        DataError: no picture can be read.
+        ModelError: the network fails on the pictures.
+    """
+    if batch_size < 1:
+        raise OptionError(f"batch_size is at least 1; got {batch_size}.")
+    found = photo_set(classifier, photos)
+    behind = unit_layers(classifier, linear=True) if layers is None else {name: name for name in known_layers(layers)}
+    probed = called(classifier, tuple(dict.fromkeys(behind.values())), required=layers is not None)
+    still = {name: Still(shape[0], classifier.device) for name, (_, shape) in probed.items()}
+    calls = {name: times for name, (times, _) in probed.items()}
+    pictures = watch(
+        classifier, found, calls, lambda name, maps, _: still[name].add(maps), batch_size=batch_size, progress=progress
+    )
+    return {
+        layer: DeadUnits(layer, name, probed[name][1][0], tuple(still[name].channels.tolist()), pictures)
+        for layer, name in behind.items()
+        if name in probed
+    }

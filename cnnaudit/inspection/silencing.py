@@ -1,0 +1,168 @@
+"""The scores of a network without some of a layer's units, each set to its mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from cnnaudit import hooks
+from cnnaudit.classifier import Classifier
+from cnnaudit.devices import EXACT, agreement
+from cnnaudit.errors import CnnAuditError, LayerError
+from cnnaudit.inspection.watching import laid_out
+from cnnaudit.shapes import Pixels
+from cnnaudit.twins import can_have_twin
+
+_TRIED = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveyed:
+    """What one pass tells of a layer's units.
+
+    Attributes:
+        mean: of each over all positions and pictures.
+        estimates: how much each class's mean log-odds would change if a unit were set to its mean, to first
+            order; classes without a picture have 0.
+    """
+
+    mean: Float[Tensor, " c"]
+    estimates: Float[Tensor, "k c"]
+
+
+class Survey:
+    """Sums up a layer's units over a stream of pictures."""
+
+    def __init__(self, classifier: Classifier, layer: str, channels: int, *, estimate: bool) -> None:
+        self._classifier, self._layer, self._estimating = classifier, layer, estimate
+        device = "cpu" if classifier.device.type == "mps" else classifier.device
+        self._sum = torch.zeros(channels, dtype=torch.float64, device=device)
+        self._places = 0
+        self._slopes = torch.zeros(2, classifier.classes, channels, dtype=torch.float64, device=device)
+        self._pictures = torch.zeros(classifier.classes, dtype=torch.float64, device=device)
+
+    def add(self, pixels: Pixels, truth: Int64[Tensor, " n"] | None) -> None:
+        """Take in pictures with their classes; None: those that the network answers.
+
+        Raises:
+            LayerError: no gradient leads from the layer to the scores, or it does not return one tensor.
+        """
+        leaves: list[Tensor] = []
+
+        def seen(name: str, output: object) -> Tensor:
+            leaves.append(single(name, output).detach().requires_grad_(self._estimating))
+            return leaves[-1].clone()
+
+        network = self._classifier.network
+        watched = hooks.watched({self._layer: network.get_submodule(self._layer)}, seen)
+        with hooks.borrowed(network), watched, torch.set_grad_enabled(self._estimating):
+            logits = self._classifier.logits(pixels)
+            truth = logits.argmax(1) if truth is None else truth.to(logits.device)
+            slopes = self._gradients(logits, truth, leaves) if self._estimating else ()
+        for leaf in leaves:
+            self._sum += leaf.detach().to(self._sum).transpose(0, 1).flatten(1).sum(1)
+            self._places += leaf.numel() // leaf.shape[1]
+        for leaf, slope in zip(leaves, slopes, strict=False):
+            wide = leaf.detach().double() * slope, slope.double()
+            each = torch.stack([part.reshape(*part.shape[:2], -1).sum(2) for part in wide]).to(self._slopes)
+            self._slopes.index_add_(1, truth.to(each.device), each)
+        self._pictures += torch.bincount(truth, minlength=len(self._pictures)).to(self._pictures)
+
+    def _gradients(self, logits: Tensor, truth: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Of the log-odds of each picture's class, which do not vanish where it is sure as its probability's do."""
+        own = torch.nn.functional.one_hot(truth, logits.shape[1]).bool()
+        others = logits.masked_fill(own, -torch.inf).logsumexp(1)
+        odds = (logits[own] - others).sum()
+        found = torch.autograd.grad(odds, leaves, allow_unused=True) if odds.requires_grad else [None] * len(leaves)
+        slopes = [slope for slope in found if slope is not None]
+        if len(slopes) < len(leaves):
+            raise LayerError(
+                f"No gradient leads from the scores of {self._classifier.name} to {self._layer!r}, so that it cannot "
+                "be told which of its units matter. Name them with units."
+            )
+        return slopes
+
+    def done(self) -> Surveyed:
+        """What was found, on the CPU."""
+        mean = self._sum / self._places
+        products, slopes = self._slopes
+        estimates = (mean * slopes - products) / self._pictures.clamp(min=1)[:, None]
+        return Surveyed(mean.cpu(), estimates.cpu())
+
+
+def single(name: str, output: object) -> Tensor:
+    """What a layer returned, if that is one tensor with channels.
+
+    Raises:
+        LayerError: it is something else, in whose place nothing can be put.
+    """
+    if isinstance(output, Tensor) and 2 <= output.ndim <= 4:
+        return output
+    found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    raise LayerError(f"{name!r} returns {found}; units are channels of one tensor, n c h w, n c length or n c.")
+
+
+class Silenced:
+    """The network with one unit of a layer after the other set to its mean.
+
+    Where the network allows it, what comes before the layer is computed only once.
+    """
+
+    def __init__(self, classifier: Classifier, layer: str, units: Sequence[int], mean: Float[Tensor, " c"]) -> None:
+        self._classifier, self._layer, self._units = classifier, layer, tuple(units)
+        self._mean = mean.to(classifier.device, classifier.dtype)
+        self._network = laid_out(classifier, (layer,))
+        self._module = {layer: self._network.get_submodule(layer)}
+        self._together: bool | None = None
+
+    def logits(self, pixels: Pixels) -> Float[Tensor, "u n k"]:
+        """Scores with all units, then without each of them in turn; the caller holds the network."""
+        given = self._classifier.normalised(pixels).to(self._classifier.dtype)
+        if self._network is not self._classifier.network:
+            given = given.contiguous(memory_format=torch.channels_last)
+        if self._together is None:
+            self._together = self._agrees(given[:_TRIED])
+        return self._at_once(given) if self._together else self._in_turn(given)
+
+    def _agrees(self, given: Pixels) -> bool:
+        if not can_have_twin(self._classifier.network):  # hooks of the user's own may count on whole batches
+            return False
+        expected = self._in_turn(given)
+        try:
+            found = self._at_once(given)
+        except (RuntimeError, ValueError, IndexError, CnnAuditError):  # batches of two sizes do not always meet
+            return False
+        return agreement(found.flatten(0, 1), expected.flatten(0, 1)).within(EXACT)
+
+    def _in_turn(self, given: Pixels) -> Tensor:
+        made = [self._read(given, len(given))]
+        for unit in self._units:
+
+            def seen(name: str, output: object, unit: int = unit) -> Tensor:
+                maps = single(name, output).clone()
+                maps[:, unit] = self._mean[unit]
+                return maps
+
+            with hooks.watched(self._module, seen):
+                made.append(self._read(given, len(given)))
+        return torch.stack(made)
+
+    def _at_once(self, given: Pixels) -> Tensor:
+        copies, n = len(self._units) + 1, len(given)
+
+        def seen(name: str, output: object) -> Tensor:
+            maps = single(name, output)
+            wide = maps.unsqueeze(0).expand(copies, *maps.shape).clone() if len(maps) == n else maps.clone()
+            wide = wide.view(copies, n, *maps.shape[1:])
+            for place, unit in enumerate(self._units, 1):
+                wide[place, :, unit] = self._mean[unit]
+            return wide.flatten(0, 1)
+
+        with hooks.watched(self._module, seen):
+            scores = self._read(given, copies * n)
+        return scores.view(copies, n, -1)
+
+    def _read(self, given: Pixels, rows: int) -> Tensor:
+        return self._classifier.read(self._network(given.clone()), rows)

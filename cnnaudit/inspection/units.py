@@ -1,0 +1,75 @@
+"""The layers whose channels count as a network's units: convolutions, taken behind their activation functions."""
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import activation, batchnorm, instancenorm, normalization
+
+from cnnaudit import hooks
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import NotApplicableError
+from cnnaudit.inspection.convolutions import is_convolution
+
+_NORMS = (batchnorm._BatchNorm, instancenorm._InstanceNorm, normalization.GroupNorm)
+
+
+def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, str]:
+    """For each convolution, in the order in which they run, the module behind which its units are read.
+
+    That is the activation function which is given the convolution's output, itself or normalised, where both
+    are modules; else the last of them that is one. With `linear` the linear layers too.
+
+    Raises:
+        NotApplicableError: the network has no convolution, nor a linear layer where these count.
+    """
+    modules = {
+        name: module
+        for name, module in classifier.network.named_modules()
+        if _has_units(module, linear) or isinstance(module, _NORMS) or type(module).__module__ == activation.__name__
+    }
+    watchable = {name: module for name, module in modules.items() if not isinstance(module, torch.jit.ScriptModule)}
+    found: dict[str, str] = {}
+    behind = _Behind({name for name, module in watchable.items() if _has_units(module, linear)}, watchable, found)
+    grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
+    watched = hooks.watched(watchable, behind.returned)
+    with hooks.borrowed(classifier.network), torch.no_grad(), hooks.fed(watchable, behind.given), watched:
+        classifier.logits(grey)
+    if not found:
+        raise NotApplicableError(f"{classifier.name} has no convolution that can be watched. Name layers that run.")
+    return found
+
+
+def _has_units(module: nn.Module, linear: bool) -> bool:
+    return is_convolution(module) or (linear and isinstance(module, nn.Linear))
+
+
+def some_layers(classifier: Classifier, most: int = 4) -> tuple[str, ...]:
+    """At most so many of these modules, spread evenly through the network, the last one among them."""
+    layers = list(dict.fromkeys(unit_layers(classifier).values()))
+    step = max(1.0, len(layers) / most)
+    chosen = {round(len(layers) - 1 - step * number) for number in range(min(most, len(layers)))}
+    return tuple(layers[place] for place in sorted(chosen))
+
+
+class _Behind:
+    """Follows the tensors that some layers return through the modules that take them, and writes down where to."""
+
+    def __init__(self, layers: Set[str], modules: Mapping[str, nn.Module], found: dict[str, str]) -> None:
+        self._layers, self._modules, self._found = layers, modules, found
+        self._followed: dict[int, tuple[Tensor, str]] = {}  # holding a tensor keeps its id its own
+        self._taken: dict[str, str] = {}
+
+    def given(self, name: str, inputs: tuple[Any, ...]) -> None:
+        followed = self._followed.pop(id(inputs[0]), None) if inputs else None
+        if followed and name not in self._layers:
+            self._taken[name] = followed[1]
+
+    def returned(self, name: str, output: Any) -> None:
+        layer = name if name in self._layers else self._taken.pop(name, None)
+        if layer is None or not isinstance(output, Tensor):
+            return
+        self._found[layer] = name
+        if name == layer or isinstance(self._modules[name], _NORMS):
+            self._followed[id(output)] = output, layer

@@ -1,0 +1,213 @@
+"""One pass over a set of pictures that hands the maps of chosen layers on as they are made."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnaudit import hooks
+from cnnaudit.attribution.layers import find_module
+from cnnaudit.classifier import Classifier
+from cnnaudit.devices import EXACT, agreement
+from cnnaudit.errors import CnnAuditError, DataError, LayerError, ModelError, NotApplicableError
+from cnnaudit.inspection.operations import tensors
+from cnnaudit.inspection.photo_sets import PhotoSet
+from cnnaudit.shapes import Pixels
+from cnnaudit.training.preparing import layout_for
+from cnnaudit.twins import can_have_twin, twin
+
+Seen = Callable[[str, Tensor, Tensor], None]
+"""Called with a layer's name, what it returned for a batch (`n c`, then its directions), and the pictures' places."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, and of how many."""
+
+_TRIED = 3
+
+
+def watch(
+    classifier: Classifier,
+    photos: PhotoSet,
+    calls: Mapping[str, int],
+    seen: Seen,
+    *,
+    batch_size: int,
+    progress: Progress | None = None,
+) -> int:
+    """Send all pictures through the network and call `seen` once for each layer and batch.
+
+    What a layer returns is handed on the moment it returns, since an operation in place may overwrite it
+    later; only for a layer that is called several times a copy of each output is kept until the last, and
+    they are handed on as one, `n c positions`. Where each layer is called once, the network stops behind
+    the last one of them.
+
+    Args:
+        calls: how often each layer is called for a picture, as `called` found it.
+
+    Returns:
+        How many pictures could be read.
+
+    Raises:
+        DataError: none could be.
+        LayerError: a layer is called more or less often than before, or returns something without channels.
+        ModelError: the network fails on the pictures.
+    """
+    network = laid_out(classifier, tuple(calls))
+    modules = {name: network.get_submodule(name) for name in calls}
+    layout = torch.contiguous_format if network is classifier.network else torch.channels_last
+    done = 0
+    with hooks.borrowed(classifier.network), torch.inference_mode():
+        for pixels, places in photos.batches(torch.arange(len(photos)), batch_size):
+            where = torch.tensor(places, device=classifier.device)
+            batch = _Batch(calls, partial(_handed, seen, where))
+            given = classifier.normalised(pixels).to(classifier.dtype).contiguous(memory_format=layout)
+            with running(classifier, pixels), hooks.watched(modules, batch.returned), suppress(_Stop):
+                network(given)
+            batch.check(classifier)
+            done += len(places)
+            if progress:
+                progress(done, len(photos))
+    if not done:
+        raise DataError(f"None of {len(photos)} pictures can be read. {' '.join(photos.unread[:3])}")
+    return done
+
+
+def called(
+    classifier: Classifier, layers: Sequence[str], *, required: bool = True
+) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """How often each layer is called for a grey picture, and the shape of what it returns, without the batch.
+
+    Args:
+        required: whether each layer must do; else those that do not are left out.
+
+    Raises:
+        LayerError: there is no such layer, it does not run, or it does not return channels, always as many.
+        NotApplicableError: the network is scripted, and what its layers return cannot be watched.
+    """
+    modules = {name: find_module(classifier, name) for name in layers}
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules.values()):
+        raise NotApplicableError(f"{classifier.name} is scripted: what its layers return cannot be watched.")
+    found: dict[str, tuple[int, tuple[int, ...]]] = {}
+    reasons: dict[str, LayerError] = {}
+
+    def seen(name: str, output: Any) -> None:
+        try:
+            times, shape = found.get(name, (0, tuple(channels_of(name, output).shape[1:])))
+            if tuple(channels_of(name, output).shape[1:]) != shape:
+                raise LayerError(f"{name!r} is called several times and returns maps of several sizes. Name another.")
+            found[name] = times + 1, shape
+        except LayerError as error:
+            reasons.setdefault(name, error)
+
+    grey = torch.full((2, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
+    with hooks.borrowed(classifier.network), torch.no_grad(), hooks.watched(modules, seen):
+        classifier.logits(grey)
+    for name in layers if required else ():
+        if name in reasons:
+            raise reasons[name]
+        if name not in found:
+            raise LayerError(f"{classifier.name} does not run {name!r} when it is evaluated. Name a layer that runs.")
+    return {name: found[name] for name in layers if name in found and name not in reasons}
+
+
+def channels_of(name: str, output: Any) -> Tensor:
+    """The first tensor that a layer returned, `n c` and up to two directions.
+
+    Raises:
+        LayerError: it has no channels.
+    """
+    found = tensors(output)
+    if found and 2 <= found[0].ndim <= 4 and found[0].is_floating_point():
+        return found[0]
+    shape = tuple(found[0].shape) if found else type(output).__name__
+    raise LayerError(f"{name!r} returns {shape}; units are channels of n c h w, n c length or n c. Name another layer.")
+
+
+class _Stop(BaseException):
+    """Leaves a forward pass behind the last layer that is wanted; no `except Exception` of its own may catch it."""
+
+
+class _Batch:
+    """What the layers return for one batch."""
+
+    def __init__(self, calls: Mapping[str, int], done: Callable[[str, Tensor], None]) -> None:
+        self._calls, self._done = calls, done
+        self._times: Counter[str] = Counter()
+        self._kept: dict[str, list[Tensor]] = {}
+        self._stops = all(times == 1 for times in calls.values())
+
+    def returned(self, name: str, output: Any) -> None:
+        maps = channels_of(name, output)
+        self._times[name] += 1
+        if self._calls[name] == 1 == self._times[name]:
+            self._done(name, maps)
+        elif self._times[name] <= self._calls[name]:
+            self._kept.setdefault(name, []).append(
+                maps.flatten(2).clone() if maps.ndim > 2 else maps[..., None].clone()
+            )
+            if self._times[name] == self._calls[name]:
+                self._done(name, torch.cat(self._kept.pop(name), 2))
+        if self._stops and len(self._times) == len(self._calls):
+            raise _Stop
+
+    def check(self, classifier: Classifier) -> None:
+        for name, expected in self._calls.items():
+            if self._times[name] != expected:
+                raise LayerError(
+                    f"{classifier.name} calls {name!r} {expected} times for one picture and {self._times[name]} times "
+                    "for others. Name a layer that is always called alike."
+                )
+
+
+def _handed(seen: Seen, places: Tensor, name: str, maps: Tensor) -> None:
+    if len(maps) != len(places):
+        raise LayerError(f"{name!r} returns {len(maps)} rows for {len(places)} pictures. Name another layer.")
+    seen(name, maps, places)
+
+
+@contextmanager
+def running(classifier: Classifier, pixels: Pixels) -> Iterator[None]:
+    """Whatever a user's forward raises on these pictures comes out as a ModelError."""
+    try:
+        yield
+    except CnnAuditError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{classifier.name} fails on pictures of shape {tuple(pixels.shape)}: {error} Its input size is "
+            f"{classifier.input_size}."
+        ) from error
+
+
+def laid_out(classifier: Classifier, layers: Sequence[str]) -> nn.Module:
+    """The network, or a twin of it whose maps lie channels last, where convolutions profit and it does the same."""
+    network = classifier.network
+    if layout_for(network, classifier.device) is not torch.channels_last or not can_have_twin(network):
+        return network
+    key = f"channels last with {', '.join(layers)}"
+    if key not in classifier.found:
+        with hooks.borrowed(network), torch.no_grad():
+            classifier.found[key] = _does_the_same(classifier, _twin(classifier), layers)
+    return _twin(classifier) if classifier.found[key] else network
+
+
+def _twin(classifier: Classifier) -> nn.Module:
+    return twin(classifier.network, dtype=classifier.dtype, channels_last=True).eval()
+
+
+def _does_the_same(classifier: Classifier, network: nn.Module, layers: Sequence[str]) -> bool:
+    """Whether the twin's own layers run, and its scores are those of the network."""
+    shape = (_TRIED, classifier.channels, *classifier.input_size)
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(classifier.device)
+    given, ran = classifier.normalised(noise).to(classifier.dtype), set[str]()
+    expected = classifier.read(classifier.network(given.clone()), _TRIED)
+    try:
+        with hooks.watched({name: network.get_submodule(name) for name in layers}, lambda name, _: ran.add(name)):
+            scores = classifier.read(network(given.contiguous(memory_format=torch.channels_last)), _TRIED)
+    except Exception:  # a forward may rely on its layout
+        return False
+    return len(ran) == len(layers) and agreement(scores, expected).within(EXACT)

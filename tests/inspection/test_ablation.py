@@ -1,0 +1,178 @@
+"""What changes without a unit, against hooks of torch's own and autograd."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cnnaudit as ca
+from cnnaudit.data import huskies
+from cnnaudit.data.splits import Split
+from cnnaudit.errors import LayerError, ModelError, OptionError
+from cnnaudit.inspection import ablation
+from cnnaudit.results import Ablation, Loss
+from tests import networks
+from tests.inspection.plain_loops import changed, outputs, pictures, scores
+from tests.model_state import differences, model_state
+
+
+def small() -> ca.Classifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        tail = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
+        network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(inplace=True), *tail)
+        nn.init.normal_(network[4].weight, std=8)
+    return ca.Classifier(network.eval(), input_size=(6, 6), channels=1, labels=["a", "b", "c"])
+
+
+def asked(found: Ablation, unit: int) -> tuple[Loss, dict[str | None, Loss]]:
+    each = next(each for each in found.units if each.unit == unit)
+    return each.whole, {loss.label: loss for loss in each.classes}
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("in_place", "norm"), ("resnet", "layer2.0.conv1"), ("functional", "first")],
+)
+def test_equal_to_silencing_a_unit_by_hand(name: str, layer: str) -> None:
+    classifier = networks.classifier(name)
+    pixels = pictures(11, classifier)
+    truth = scores(classifier, pixels).argmax(1)
+    truth[::3] = (truth[::3] + 1) % classifier.classes
+    before = model_state(classifier.network)
+    found = ablation(classifier, pixels, layer=layer, units=[1, 3], classes=truth.tolist(), batch_size=4)
+    assert differences(before, model_state(classifier.network)) == []
+    assert (found.pictures, found.labelled, found.chosen) == (11, True, False)
+    means = outputs_of_all_calls(classifier, pixels, layer)
+    for unit in (1, 3):
+
+        def silenced(maps: Tensor, unit: int = unit) -> Tensor:
+            maps = maps.clone()
+            maps[:, unit] = means[unit]
+            return maps
+
+        logits, without = scores(classifier, pixels), changed(classifier, pixels, layer, silenced)
+        whole, classes = asked(found, unit)
+        right, still = logits.argmax(1) == truth, without.argmax(1) == truth
+        assert (whole.before.right, whole.after.right) == (int(right.sum()), int(still.sum()))
+        assert (whole.lost, whole.won) == (int((right & ~still).sum()), int((still & ~right).sum()))
+        for k in truth.unique().tolist():
+            loss, own = classes[classifier.labels[k]], truth == k
+            assert (loss.before.right, loss.before.n) == (int(right[own].sum()), int(own.sum()))
+            assert loss.after.right == int(still[own].sum())
+            if loss.logit:
+                expected = float((without - logits)[own, k].mean())
+                assert loss.logit.value == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+def test_a_layer_that_is_called_twice_goes_without_the_unit_both_times() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        classifier = ca.Classifier(Twice().eval(), input_size=(6, 6), channels=1)
+    pixels = pictures(7, classifier)
+    mean = outputs_of_all_calls(classifier, pixels, "conv")[1]
+
+    def silenced(maps: Tensor) -> Tensor:
+        return torch.cat([maps[:, :1], mean.expand_as(maps[:, 1:2]), maps[:, 2:]], 1)
+
+    logits, without = scores(classifier, pixels), changed(classifier, pixels, "conv", silenced)
+    _, classes = asked(ablation(classifier, pixels, layer="conv", units=[1], classes=[0] * 7), 1)
+    logit = classes["class 0"].logit
+    assert logit is not None
+    assert logit.value == pytest.approx(float((without - logits)[:, 0].mean()), rel=1e-4)
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.conv, self.head = nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 3, padding=1), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(self.conv(self.first(x)).relu()).mean((2, 3)))
+
+
+def outputs_of_all_calls(classifier: ca.Classifier, pixels: Tensor, layer: str) -> Tensor:
+    """The mean of each channel over positions, pictures and calls."""
+    kept: list[Tensor] = []
+    module = classifier.network.get_submodule(layer)
+    hook = module.register_forward_hook(lambda *a: kept.append(a[2].transpose(0, 1).flatten(1).clone()))
+    scores(classifier, pixels)
+    hook.remove()
+    return torch.cat(kept, 1).mean(1)
+
+
+def test_the_units_that_matter_are_found_to_first_order() -> None:
+    """The mean over a class of the gradient of its log-odds times the step to the mean, by autograd."""
+    classifier = small()
+    images = (pictures(24, classifier) * 255).byte()
+    truth = torch.arange(24) % 3
+    found = ablation(classifier, Split(images, truth), layer="1", units=2)
+    maps = outputs(classifier, images.float() / 255, "1").requires_grad_()
+    logits = nn.Sequential(*list(classifier.network)[2:])(maps)
+    probabilities = logits.softmax(1).gather(1, truth[:, None])
+    (slopes,) = torch.autograd.grad((probabilities / (1 - probabilities)).log().sum(), maps)
+    steps = (maps.mean((0, 2, 3), keepdim=True) - maps) * slopes
+    estimates = torch.stack([steps[truth == k].sum((2, 3)).mean(0) for k in range(3)]).abs().amax(0).detach()
+    chosen = {each.unit: each.estimate for each in found.units}
+    assert set(chosen) == set(estimates.argsort(descending=True)[:2].tolist())
+    assert all(value == pytest.approx(float(estimates[unit]), rel=1e-3) for unit, value in chosen.items())
+    assert found.chosen
+
+
+def test_without_classes_the_networks_own_answers_count() -> None:
+    classifier = small()
+    found = ablation(classifier, pictures(30, classifier), layer="1", units=3)
+    assert not found.labelled
+    assert all(each.whole.before.value == 1 for each in found.units)
+    assert all(each.whole.won == 0 for each in found.units)
+
+
+def test_a_change_by_chance_is_not_claimed() -> None:
+    classifier = small()
+    images = (pictures(6, classifier) * 255).byte()
+    found = ablation(classifier, Split(images, torch.arange(6) % 3), layer="1", units=2)
+    assert all(each.hurt is None for each in found.units)
+    assert all("no class changes by more than chance" in each.claim for each in found.units)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"units": 0}, OptionError, "at least 1"),
+        ({"units": [6]}, OptionError, "0 to 5"),
+        ({"layer": "9"}, LayerError, "no layer '9'"),
+        ({"batch_size": 0}, OptionError, "at least 1"),
+    ],
+)
+def test_wrong_options(options: dict, error: type[Exception], says: str) -> None:
+    classifier = small()
+    with pytest.raises(error, match=says):
+        ablation(classifier, pictures(3, classifier), **options)
+
+
+def test_a_layer_whose_channels_are_not_always_the_same_is_refused() -> None:
+    classifier = networks.classifier("in_place")
+    with pytest.raises(LayerError, match="called several times"):
+        ablation(classifier, pictures(2, classifier), layer="relu")
+
+
+def test_networks_that_cut_their_graph_need_named_units() -> None:
+    classifier = ca.Classifier(networks.Detached().eval(), input_size=(8, 8))
+    pixels = pictures(4, classifier)
+    with pytest.raises(LayerError, match="Name them with units"):
+        ablation(classifier, pixels, layer="body.1")
+    assert ablation(classifier, pixels, layer="body.1", units=[0]).units[0].unit == 0
+    with pytest.raises(ModelError, match="fails on pictures"):
+        ablation(classifier, torch.rand(2, 3, 2, 2), layer="body.1")
+
+
+@pytest.mark.slow
+def test_the_snow_channel_of_the_bundled_network_is_found_by_itself() -> None:
+    data = huskies.husky_wolf(correlation=0.95, samples=2, test_samples=200, seed=11)
+    found = ablation(ca.load("husky-wolf"), data)
+    snowy = [each for each in found.units if each.meaning and each.meaning.part == "snow" and each.meaning.is_sure]
+    hurting = [each for each in snowy if each.hurt is not None and each.classes[each.hurt].label == "wolf"]
+    assert hurting
+    worst = hurting[0]
+    assert worst.classes[worst.hurt or 0].change.high < 0
+    said = f"Channel {worst.unit} of {found.layer} fires on snow; without it, wolf recall falls from "
+    assert worst.claim.startswith(said)

@@ -1,0 +1,82 @@
+"""The section of ablation: its claims, its axis, and its twin."""
+
+import pytest
+
+from cnnaudit.inspection.claims import claim
+from cnnaudit.report.html import _environment
+from cnnaudit.report.inspection import ablation
+from cnnaudit.report.plain import plain
+from cnnaudit.results import Ablation, Change, Loss, Meaning, Share, UnitAblation
+
+FIRES = "Channel 37 of conv4 fires on snow; without it, "
+SNOW = Meaning("snow", Share(9, 9, 1.0, 0.7, 1.0), 0.3, True)
+
+
+def share(right: int) -> Share:
+    return Share(right, 100, right / 100, max(0.0, right / 100 - 0.05), min(1.0, right / 100 + 0.05))
+
+
+def loss(label: str | None, before: int, after: int) -> Loss:
+    change = (after - before) / 100
+    lost, won = max(0, before - after), max(0, after - before)
+    difference = Change(change, change - 0.1, change + 0.08)
+    return Loss(label, share(before), share(after), difference, lost, won, 0.001, None if label is None else difference)
+
+
+def facts(*classes: Loss, hurt: int | None = None, meaning: Meaning | None = None, labelled: bool = True) -> Ablation:
+    said = claim("conv4", 37, None if hurt is None else classes[hurt], meaning, labelled=labelled)
+    unit = UnitAblation(37, 0.2, 1.5, loss(None, 98, 80), classes, hurt, meaning, said)
+    return Ablation("conv4", 128, 200, labelled, True, (unit,), ())
+
+
+def page(found: Ablation) -> str:
+    module = _environment().get_template("inspect_ablation.jinja").module
+    return str(module.section_of(ablation.view(found)))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("hurt", "meaning", "labelled", "says"),
+    [
+        (
+            1,
+            SNOW,
+            True,
+            f"{FIRES}wolf recall falls from 97\u202f% to 61\u202f%.",
+        ),
+        (1, None, True, "Without channel 37 of conv4, wolf recall falls from 97\u202f% to 61\u202f%."),
+        (0, None, True, "Without channel 37 of conv4, husky recall rises from 90\u202f% to 99\u202f%."),
+        (None, SNOW, True, f"{FIRES}no class changes by more than chance."),
+        (1, None, False, "Without channel 37 of conv4, 61\u202f% of the answers “wolf” stay."),
+    ],
+)
+def test_claims(hurt: int | None, meaning: Meaning | None, labelled: bool, says: str) -> None:
+    found = facts(loss("husky", 90, 99), loss("wolf", 97, 61), hurt=hurt, meaning=meaning, labelled=labelled)
+    assert found.units[0].claim == says
+    assert says in page(found)
+
+
+def test_the_axis_holds_all_intervals_and_zero() -> None:
+    view = ablation.view(facts(loss("husky", 90, 91), loss("wolf", 97, 61), hurt=1))
+    whiskers = [line.whisker for line in view.rows[0].lines]
+    assert all(0 <= each.low <= each.at <= each.high <= 100 for each in whiskers)
+    assert 0 <= view.zero <= 100
+    wolf = view.rows[0].lines[2]
+    assert (wolf.change, wolf.interval, wolf.is_hurt) == ("−36", "−46 to −28", True)
+    assert wolf.answers == "36 lost, 0 won, of 100"
+
+
+def test_of_many_classes_those_that_change_most_are_shown() -> None:
+    view = ablation.view(facts(*(loss(f"class {n}", 90, 90 - n) for n in range(10)), hurt=9))
+    lines = view.rows[0].lines
+    assert [line.label for line in lines] == [None, "class 9", "class 8", "class 7", "class 6"]
+    assert view.rows[0].left_out == 6
+    assert "6 other classes change less" in page(facts(*(loss(f"class {n}", 90, 90 - n) for n in range(10)), hurt=9))
+
+
+def test_the_twin_has_every_class() -> None:
+    record = plain(ablation.twin(facts(*(loss(f"class {n}", 90, 90 - n) for n in range(10)), hurt=9, meaning=SNOW)))
+    unit = record["units"][0]
+    assert len(unit["classes"]) == 10
+    assert unit["classes"][9]["change"]["value"] == pytest.approx(-0.09)
+    assert unit["meaning"]["part"] == "snow"
+    assert unit["claim"].startswith("Channel 37")
