@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import DataError, ModelError, NotApplicableError, OptionError, near_matches
+from cnnaudit.errors import CnnAuditError, DataError, ModelError, NotApplicableError, OptionError, near_matches
 from cnnaudit.inspection.convolutions import is_convolution
 from cnnaudit.inspection.photo_sets import Batch, Photos, PhotoSet, photo_set
 from cnnaudit.inspection.projections import pca, umap
@@ -127,10 +127,12 @@ class _Reader:
     def _logits(self, pixels: Pixels) -> Tensor:
         try:
             return self._classifier.logits(pixels)
-        except RuntimeError as error:
+        except CnnAuditError:
+            raise
+        except Exception as error:  # whatever a user's forward raises
             raise ModelError(
-                f"{self._classifier.name} fails on pictures of shape {tuple(pixels.shape)}: "
-                f"{str(error).splitlines()[0]} Its input size is {self._classifier.input_size}."
+                f"{self._classifier.name} fails on pictures of shape {tuple(pixels.shape)}: {error} "
+                f"Its input size is {self._classifier.input_size}."
             ) from error
 
     def _seen(self, _name: str, inputs: tuple[Any, ...]) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import ModelError, OptionError
+from cnnaudit.errors import ModelError, NotApplicableError, OptionError
 from cnnaudit.inspection.convolutions import Convolution, chosen_convolutions, convolutions
 from cnnaudit.results import AlikeFilters, FilterBank, Filters
 
@@ -44,7 +44,7 @@ def filters(
 
     Raises:
         LayerError: there is no such layer, or it is no convolution.
-        NotApplicableError: the network has no convolution.
+        NotApplicableError: the network has no convolution, or is traced.
         OptionError: an option is out of range.
         ModelError: a weight is not finite.
     """
@@ -61,7 +61,7 @@ def filters(
 
 
 def _bank(name: str, module: Convolution, inputs: int, alike: float, near_zero: float) -> FilterBank:
-    kernels, groups = _kernels(name, module), module.groups
+    kernels, groups = _kernels(name, module), int(module.groups)
     lengths = np.sqrt(np.square(kernels).sum((1, 2, 3)))
     faint = lengths <= near_zero * np.sqrt(np.square(lengths).mean())
     cosines = _cosines(kernels, lengths)
@@ -85,6 +85,8 @@ def _bank(name: str, module: Convolution, inputs: int, alike: float, near_zero: 
 
 def _kernels(name: str, module: Convolution) -> Kernels:
     """The weights by the channel that they make, also of a transposed convolution; a signal's have one row."""
+    if not hasattr(module, "groups"):
+        raise NotApplicableError(f"{name!r} is traced and no longer tells its groups, so that its filters are unknown.")
     weight = module.weight.detach().double().cpu()
     if "Transpose" in getattr(module, "original_name", type(module).__name__):
         parted = weight.unflatten(0, (module.groups, -1)).transpose(1, 2)

@@ -60,7 +60,7 @@ class Following:
         is_own = output._version == version
         result = function(given, *args, **kwargs)
         if is_own:
-            passed = (*passed, _NORMS.get(function) or _named(function, args))
+            passed = (*passed, _NORMS.get(function) or _named(function, args, kwargs))
             self._taken(number, result, passed)
             self._followed.pop(id(given), None)
         if is_own and function in _NORMS:
@@ -68,6 +68,7 @@ class Following:
         return result
 
 
-def _named(function: Function, bounds: tuple[Any, ...]) -> str:
+def _named(function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """The activation function; the module `ReLU6` is a hard tanh from 0 to 6."""
-    return "ReLU6" if function is F.hardtanh and bounds[:2] == (0.0, 6.0) else _ACTIVATIONS[function]
+    bounds = (*args, kwargs.get("min_val"), kwargs.get("max_val"))[:2]
+    return "ReLU6" if function is F.hardtanh and bounds == (0.0, 6.0) else _ACTIVATIONS[function]

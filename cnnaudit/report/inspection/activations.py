@@ -58,6 +58,11 @@ class Layer:
     maps: tuple[Map, ...]
 
     @property
+    def colours(self) -> tuple[str, ...]:
+        """Of the scale, from its low end."""
+        return figures.default_palette(self.signed).colours
+
+    @property
     def is_signal(self) -> bool:
         """True for maps of one row."""
         return self.shape[0] == 1 and self.shape[1] > 1
@@ -152,15 +157,17 @@ def _limit(maps: np.ndarray) -> float:
 
 
 def _uri(values: np.ndarray, limit: float, palette: figures.Palette) -> str:
-    """A PNG with a palette, a third of the size of one in full colour; large maps are averaged down first."""
+    """A PNG, with a palette where that makes it smaller; large maps are averaged down first."""
     codes = display_codes(_reduced(values).astype(np.float64), limit).astype(int)
+    plain = figures.png_uri(figures.coloured(codes, palette))
     steps = np.clip(codes + STEPS if palette.signed else codes, 0, 2 * STEPS).astype(np.uint8)
     table = np.rint(palette.table(2 * STEPS + 1 if palette.signed else STEPS + 1)).astype(np.uint8)
     picture = PillowImage.fromarray(steps)
     picture.putpalette(table.tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    indexed = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return min(indexed, plain, key=len)
 
 
 def _reduced(values: np.ndarray) -> np.ndarray:

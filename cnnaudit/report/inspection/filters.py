@@ -10,7 +10,8 @@ from cnnaudit.report.encoding import display_limit, encode_heatmap
 from cnnaudit.report.training.kernels import Kernel, bars, coloured
 from cnnaudit.results import FilterBank, Filters
 
-_MOST_FIRST, _MOST = 96, 24
+_MOST_FIRST, _MOST, _FEWER = 96, 24, 12  # of the first layer, of others, and of others where there are many
+_MANY_LAYERS = 20
 _MOST_WEIGHTS = 40_000  # of one layer: noise does not compress
 _SMALL, _FEW = 11, 20
 _WIDE = 3
@@ -84,7 +85,7 @@ class View:
 
 def view(facts: Filters) -> View:
     """The section of the filters."""
-    banks = {bank.layer: _bank(bank, bank.layer == facts.first) for bank in facts.banks}
+    banks = {bank.layer: _bank(bank, _shown(bank, facts), bank.layer == facts.first) for bank in facts.banks}
     return View(
         facts,
         first=banks.get(facts.first or ""),
@@ -101,12 +102,11 @@ def twin(facts: Filters) -> dict[str, Any]:
         "first": facts.first,
         "near_duplicate_from": facts.alike,
         "near_zero_up_to": facts.near_zero,
-        "layers": [_record(bank, bank.layer == facts.first) for bank in facts.banks],
+        "layers": [_record(bank, _shown(bank, facts), bank.layer == facts.first) for bank in facts.banks],
     }
 
 
-def _record(bank: FilterBank, is_first: bool) -> dict[str, Any]:
-    shown = _shown(bank, is_first)
+def _record(bank: FilterBank, shown: tuple[int, ...], is_first: bool) -> dict[str, Any]:
     return {
         "layer": bank.layer,
         "shape": bank.shape,
@@ -125,9 +125,10 @@ def _record(bank: FilterBank, is_first: bool) -> dict[str, Any]:
     }
 
 
-def _shown(bank: FilterBank, is_first: bool) -> tuple[int, ...]:
+def _shown(bank: FilterBank, facts: Filters) -> tuple[int, ...]:
     """Those that the page has room for: of many the longest, in the bank's order."""
-    most = min(_MOST_FIRST if is_first else _MOST, max(1, _MOST_WEIGHTS // bank.kernels[0].size))
+    usual = _MOST if len(facts.banks) <= _MANY_LAYERS else _FEWER
+    most = min(_MOST_FIRST if bank.layer == facts.first else usual, max(1, _MOST_WEIGHTS // bank.kernels[0].size))
     longest = set(np.argsort(-bank.lengths, kind="stable")[:most].tolist())
     return tuple(number for number in bank.order if number in longest)
 
@@ -136,8 +137,7 @@ def _limit(bank: FilterBank, shown: tuple[int, ...]) -> float:
     return display_limit([bank.kernels[list(shown)].astype(np.float64)])
 
 
-def _bank(bank: FilterBank, is_first: bool) -> Bank:
-    shown = _shown(bank, is_first)
+def _bank(bank: FilterBank, shown: tuple[int, ...], is_first: bool) -> Bank:
     limit, kind = _limit(bank, shown), _kind(bank, is_first)
     count, channels, height, width = bank.shape
     largest = float(np.abs(bank.kernels[list(shown)]).max())
@@ -176,11 +176,13 @@ def _drawn(kernel: np.ndarray, limit: float, kind: str) -> Kernel:
 
 
 def _spread(kernel: np.ndarray, limit: float, kind: str) -> np.ndarray:
-    """uint8: `h w 3` in colour; else the channels beside each other with a gap, `h w 4`, or single rows below each other."""
+    """uint8: `h w 3` in colour; else channels beside each other with gaps, `h w 4`, or rows below each other."""
     if kind == "colour":
         return coloured(kernel.transpose(1, 2, 0), limit, kind)
     if kernel.shape[1] == 1 and kernel.shape[2] > 1:
         return coloured(kernel[:, 0], limit, kind)
+    if len(kernel) == 1:
+        return coloured(kernel[0], limit, kind)
     gap = np.zeros((kernel.shape[1], 1, 4), np.uint8)
     parts = [part for channel in kernel for part in (_opaque(coloured(channel, limit, kind)), gap)]
     return np.concatenate(parts[:-1], axis=1)
