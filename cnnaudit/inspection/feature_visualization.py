@@ -65,6 +65,7 @@ def visualize_feature(
         OptionError: an option makes no sense, or nothing is wanted.
         LayerError: no such layer, channel or place, or the layer does not run.
         ModelError: the network fails on a picture of this size.
+        NotApplicableError: no gradient comes back from the layer.
         NotFiniteError: an activation is not finite.
         MethodError: memory does not suffice for one objective.
 

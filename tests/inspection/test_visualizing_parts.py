@@ -89,7 +89,7 @@ def test_a_larger_scale_shows_a_smaller_part_larger() -> None:
 def test_a_turn_keeps_angles_and_lengths_on_any_proportions(size: tuple[int, int]) -> None:
     height, width = size
     matrices = Shaking(jitter=0, rotation=30, scale=(1, 1)).drawn(50, size, generator())
-    scaled = matrices[:, :, :2] * torch.tensor([[width, height]]) / torch.tensor([[width], [height]])
+    scaled = matrices[:, :, :2] / torch.tensor([[width, height]]) * torch.tensor([[width], [height]])
     torch.testing.assert_close(scaled @ scaled.transpose(1, 2), torch.eye(2).expand(50, 2, 2), atol=1e-5, rtol=0)
     angles = torch.atan2(scaled[:, 1, 0], scaled[:, 0, 0]).rad2deg()
     assert -30 <= float(angles.min()) < -20 < 20 < float(angles.max()) <= 30

@@ -88,8 +88,7 @@ def search(
             pixels = shaken(form.pixels(spectra), moves[step])
             loss = _loss(watcher.outputs(pixels), wanted, plan, style)
             loss.backward()
-        assert spectra.grad is not None
-        stuck = not bool(spectra.grad.flatten(1).any(1).all())
+        stuck = spectra.grad is None or not bool(spectra.grad.flatten(1).any(1).all())
         optimizer.step()
         stepped(len(wanted))
     with torch.no_grad():

@@ -37,7 +37,7 @@ class Shaking:
         """`count` random transformations of pictures of this size, as matrices `count 2 3` for `shaken`."""
         turn, factor, down, across = torch.rand(4, count, generator=generator)
         low, high = self.scale
-        scales = 1 / torch.lerp(torch.tensor(low), torch.tensor(high), factor)
+        scales = 1 / (low + (high - low) * factor)
         shifts = 2 * self.jitter * torch.stack([2 * across - 1, 2 * down - 1])
         if size[0] == 1:
             return _along(scales, shifts[0])

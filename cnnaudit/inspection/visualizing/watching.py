@@ -10,7 +10,7 @@ from torch import Tensor
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import CnnAuditError, LayerError, ModelError
+from cnnaudit.errors import CnnAuditError, LayerError, ModelError, NotApplicableError
 from cnnaudit.memory import is_out_of_memory
 from cnnaudit.shapes import Pixels
 
@@ -66,6 +66,7 @@ class Watcher:
         Raises:
             ModelError: the network fails on it.
             LayerError: a layer does not run, or returns nothing that has channels.
+            NotApplicableError: no gradient comes back from a layer.
         """
         kept: dict[int, int] = {}
         weights = {p.untyped_storage().data_ptr() for p in self._classifier.network.parameters()}
@@ -88,6 +89,13 @@ class Watcher:
                 f"{self._classifier.name} fails on a picture of {pixels.shape[2]} x {pixels.shape[3]}: {error}. "
                 f"Leave size out for its own, {' x '.join(map(str, self._classifier.input_size))}."
             ) from error
+        for name, each in outputs.items():
+            if not each.requires_grad:
+                raise NotApplicableError(
+                    f"No gradient comes from {'the logits' if name is None else repr(name)} of {self._classifier.name} "
+                    "to the picture: the network computes outside autograd (detach, no_grad, argmax). Name a layer "
+                    "before that."
+                )
         return Probe({name: tuple(each.shape[1:]) for name, each in outputs.items()}, sum(kept.values()))
 
     def _tensor(self, name: str, output: Any, n: int) -> Tensor:
