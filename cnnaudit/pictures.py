@@ -28,7 +28,8 @@ def opened(classifier: Classifier, image: Picture) -> tuple[Image, Pixels]:
     with torch.inference_mode(False):  # a tensor made in inference mode could not be differentiated
         if isinstance(image, Tensor):
             pixels = _valid_pixels(classifier, image)
-            return from_array((pixels[0].permute(1, 2, 0).cpu() * 255).round().byte().numpy(), name="pixels"), pixels
+            seen = pixels[0] if pixels.shape[1] in (1, 3) else pixels[0, :1]  # no picture has other channels
+            return from_array((seen.permute(1, 2, 0).cpu() * 255).round().byte().numpy(), name="pixels"), pixels
         picture = _decoded(image)
         return picture, classifier.prepare(picture)
 
