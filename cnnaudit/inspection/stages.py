@@ -11,14 +11,14 @@ from cnnaudit.inspection.operations import Operation, tensors
 from cnnaudit.inspection.pooled import POOLINGS, pooling_windows
 from cnnaudit.results import Windows
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     **{"relu": "ReLU", "leaky_relu": "leaky ReLU", "_prelu_kernel": "PReLU", "rrelu_with_noise": "RReLU"},
     **{"elu": "ELU", "celu": "CELU", "gelu": "GELU", "silu": "SiLU", "mish": "Mish", "softplus": "softplus"},
     **{"sigmoid": "sigmoid", "hardsigmoid": "hard sigmoid", "log_sigmoid_forward": "log sigmoid", "tanh": "tanh"},
     **{"hardtanh": "hard tanh", "hardswish": "hard swish", "softshrink": "soft shrink", "hardshrink": "hard shrink"},
     **{"threshold": "threshold", "clamp": "clamp", "clamp_min": "clamp"},
 }
-_NORMS = {
+NORMS = {
     **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"), "batch norm"),
     "native_group_norm": "group norm",
 }
@@ -129,16 +129,23 @@ class Follower(TorchDispatchMode):
 
     def _follow(self, operation: Operation, given: Sequence[Tensor], returned: Sequence[Tensor]) -> None:
         """Count who takes the maps; go on from the latest ones where it can be said what is done to them."""
-        node = next((node for node in reversed(self.chain) if any(map(node.holds, given))), None)
-        if node is None:
+        taken = [self._latest_with(tensor) for tensor in given]
+        nodes = list(dict.fromkeys(node for node in taken if node is not None))
+        if not nodes:
             return
-        if operation.name in _VIEWS and _same_places(returned[0], node.maps):
-            node.tensors.append(returned[0])
+        if operation.name in _VIEWS and _same_places(returned[0], nodes[0].maps):
+            nodes[0].tensors.append(returned[0])
             return
-        node.uses += 1
-        if node is self.chain[-1] and node.uses == 1 and node.kind != "pooling" and returned:
-            behind = _pooled(operation, node, returned[0]) or _changed(operation, node, returned[0])
+        for node in nodes:
+            node.uses += 1
+        last = self.chain[-1]
+        if nodes == [last] and last.uses == 1 and last.kind != "pooling" and returned:
+            behind = _pooled(operation, last, returned[0]) or _changed(operation, last, returned[0])
             self.chain += [behind] if behind else []
+
+    def _latest_with(self, tensor: Tensor) -> Node | None:
+        """Whose maps are in this tensor now: operations in place put later ones where earlier ones were."""
+        return next((node for node in reversed(self.chain) if node.holds(tensor)), None)
 
 
 def _pooled(operation: Operation, node: Node, result: Tensor) -> Node | None:
@@ -157,11 +164,11 @@ def _changed(operation: Operation, node: Node, result: Tensor) -> Node | None:
         return Node([result], _maps(result), "sum", "sum", added=added)
     if not node.holds(operation.first("self", "input")):
         return None
-    if name in _ACTIVATIONS:
-        return Node([result], _maps(result), "activation", _ACTIVATIONS[name])
-    if name in _NORMS:
+    if name in ACTIVATIONS:
+        return Node([result], _maps(result), "activation", ACTIVATIONS[name])
+    if name in NORMS:
         scale, shift = _scale_and_shift(operation)
-        return Node([result], _maps(result), "norm", _NORMS[name], scale=scale, shift=shift)
+        return Node([result], _maps(result), "norm", NORMS[name], scale=scale, shift=shift)
     return None
 
 
