@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import torchvision
 from model_state import differences, model_state
 from networks import Functional, InPlace, classifier, picture, seeded
 from torch import Tensor, nn
@@ -39,6 +38,7 @@ def shown(size: tuple[int, int] = SIZE, channels: int = 4) -> Tensor:
 def walked(clf: ca.Classifier, size: tuple[int, int] = SIZE, **options: Any) -> tuple[Walkthrough, Tensor]:
     """The walk, and what torch's own convolution makes of the same picture."""
     pixels = shown(size, clf.channels)
+    clf.network.eval()
     with torch.no_grad():
         return walkthrough(clf, pixels, "0", **options), clf.network[0](clf.normalised(pixels))[0]
 
@@ -276,9 +276,11 @@ def test_by_default_the_first_convolution_and_its_most_active_channels() -> None
 
 
 def test_a_large_layer_carries_what_a_page_has_room_for() -> None:
-    walk = walkthrough(ca.Classifier(torchvision.models.vgg11()), picture((224, 224)), "features.3")
+    layers = (nn.Conv2d(3, 32, 1), nn.Conv2d(32, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    clf = ca.Classifier(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), input_size=224)
+    walk = walkthrough(clf, picture((224, 224)), "1")
     carried = walk.maps.size + sum(2 * k.output.size for k in walk.kernels) + sum(s.maps.size for s in walk.stages)
-    assert carried < 800_000 and len(walk.channels) >= 2
+    assert carried < 800_000 and len(walk.channels) >= 2 and 1 < len(walk.inputs) < 32
     steps = walk.at(walk.channels[1], 50, 60)
     assert steps.sums.sum() + steps.rest + steps.bias == pytest.approx(steps.output, abs=1e-5)
 
