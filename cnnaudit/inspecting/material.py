@@ -10,12 +10,13 @@ from torch import Tensor
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.augmentation import as_pixels
-from cnnaudit.data.datasets import FOLDER, Request, dataset
+from cnnaudit.data.datasets import DATASETS, FOLDER, Request, dataset
 from cnnaudit.data.photos import View, photos
 from cnnaudit.data.places import default_root
 from cnnaudit.data.reading import is_archive
 from cnnaudit.data.splits import Dataset, Files, Split
 from cnnaudit.errors import NotApplicableError, OptionError
+from cnnaudit.inspection.photo_sets import Photos
 from cnnaudit.pictures import Picture, opened
 from cnnaudit.results import Image, ImageFacts
 from cnnaudit.shapes import Pixels
@@ -33,7 +34,8 @@ class Material:
     Attributes:
         name: of the pictures; None where there are none.
         part: the pictures; their classes are indices into the network's labels.
-        labelled: whether every picture's class is known.
+        photos: the same with classes of their own, if they are not the network's, or without.
+        labelled: whether every picture's class is known, and one of the network's.
         paths: of the pictures, where each is a file.
         photo: the picture that is followed through the network, `1 c h w`, and what is known of it.
         notes: what the reader must know.
@@ -41,6 +43,7 @@ class Material:
 
     name: str | None = None
     part: Split | Files | None = None
+    photos: Photos | None = None
     labelled: bool = False
     paths: tuple[Path, ...] = ()
     photo: Pixels | None = None
@@ -95,14 +98,15 @@ def _pictures(
     drawn: Drawn | None,
 ) -> Material:
     if isinstance(data, Split | Files):
-        return Material("the pictures given", data, _fits(data, classifier))
+        return _given(data, classifier)
     if isinstance(data, Dataset):
         return _of_dataset(classifier, data)
     path = _folder(str(data))
     if path is not None and not is_archive(path):
         view = View(classifier.input_size, classifier.resize_size, classifier.interpolation, classifier.channels)
         found = photos(path, view, classifier.labels, drawn=drawn)
-        return Material(str(data), found.part, found.labelled, found.paths, notes=found.notes)
+        pictures = found.part if found.labelled else found.paths
+        return Material(str(data), found.part, pictures, found.labelled, found.paths, notes=found.notes)
     request = Request(
         root=Path(data_root) if data_root is not None else default_root(),
         seed=seed,
@@ -116,11 +120,11 @@ def _pictures(
 
 
 def _folder(data: str) -> Path | None:
-    """The path that `folder:PATH` names, or that a plain path does."""
+    """The path that `folder:PATH` names, or that a plain path does; the name of a dataset is no path."""
     if data.startswith(FOLDER):
         return Path(data.removeprefix(FOLDER)).expanduser()
     path = Path(data).expanduser()
-    return path if path.is_dir() else None
+    return path if data not in DATASETS and path.is_dir() else None
 
 
 def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
@@ -129,11 +133,12 @@ def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
     name = data.name if len(data.tests) < 2 else f"{data.name}, test {next(iter(data.tests))!r}"
     if set(data.labels) <= set(classifier.labels):
         places = torch.tensor([classifier.labels.index(label) for label in data.labels])
-        return Material(name, _relabelled(part, places), True, notes=data.notes)
+        relabelled = _relabelled(part, places)
+        return Material(name, relabelled, relabelled, True, notes=data.notes)
     if len(data.labels) == classifier.classes:
-        return Material(name, part, True, notes=data.notes)
-    said = f"the classes of {data.name} are not the network's: its pictures are used without them"
-    return Material(name, part, notes=(*data.notes, said))
+        return Material(name, part, part, True, notes=data.notes)
+    said = f"the classes of {data.name} are not the network's: no answer to its pictures can be right"
+    return Material(name, part, replace(data, tests={"test": part}), notes=(*data.notes, said))
 
 
 def _relabelled(part: Split | Files, places: Tensor) -> Split | Files:
@@ -141,15 +146,20 @@ def _relabelled(part: Split | Files, places: Tensor) -> Split | Files:
     return replace(part, labels=labels) if isinstance(part, Split) else Files(labels, part.shape, part.__getitem__)
 
 
-def _fits(part: Split | Files, classifier: Classifier) -> bool:
-    """Whether all classes are the network's.
+def _given(part: Split | Files, classifier: Classifier) -> Material:
+    """A part of a dataset as the caller has it; pixels alone where a class is not the network's.
 
     Raises:
-        OptionError: there is no picture.
+        OptionError: there is no picture, or they are not the network's.
     """
-    if not len(part):
-        raise OptionError("The pictures given are none at all; give at least one.")
-    return bool(((part.labels >= 0) & (part.labels < classifier.classes)).all())
+    if not len(part) or part.shape[0] != classifier.channels:
+        raise OptionError(
+            f"{len(part)} pictures of {part.shape[0]} channels were given; at least one of {classifier.channels} "
+            "is needed."
+        )
+    labelled = bool(((part.labels >= 0) & (part.labels < classifier.classes)).all())
+    pixels = None if labelled else torch.cat([_one(part, place) for place in range(len(part))])
+    return Material("the pictures given", part, part if pixels is None else pixels, labelled)
 
 
 def _one(part: Split | Files, place: int) -> Pixels:

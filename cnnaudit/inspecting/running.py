@@ -70,7 +70,7 @@ def inspect_model(
     skipped: dict[str, str] = {}
     for section, make in SECTIONS.items():
         tell(section, 0, 0)
-        asked = Asked(classifier, found, architecture, named, walk, seed, partial(tell, section))
+        asked = Asked(classifier, found, architecture, named, walk, seed, partial(tell, section), made)
         try:
             made[section] = make(asked)
         except OptionError:

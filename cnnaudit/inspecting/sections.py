@@ -1,7 +1,7 @@
 """The sections of an inspection: what each is made from by default, and when there is nothing to make it from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,12 +12,28 @@ from cnnaudit.errors import LayerError, NotApplicableError
 from cnnaudit.inspecting.material import Material
 from cnnaudit.inspection.convolutions import convolutions
 from cnnaudit.inspection.effective_field import MASS
-from cnnaudit.results import ArchitectureFacts, EffectiveField, EffectiveFields
+from cnnaudit.inspection.photo_sets import Photos
+from cnnaudit.inspection.units import some_layers
+from cnnaudit.results import (
+    Ablation,
+    Activations,
+    ArchitectureFacts,
+    DeadUnits,
+    EffectiveField,
+    EffectiveFields,
+    Embedding,
+    Exemplars,
+    Filters,
+    ImageFacts,
+    Visualizations,
+    Walkthrough,
+)
 from cnnaudit.shapes import Pixels
 
 _PICTURES = 8
 _LAYERS = 6
-_NO_PHOTO = "There is no photo. Give one with --photo, or pictures with --data."
+_UNITS, _ABLATED = 6, 8
+_VISUALIZED = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +44,7 @@ class Asked:
         layers: those that were named; by default a section chooses its own.
         walk: the convolution to walk through; by default the section chooses one.
         told: to be called with how much is done, and of how much.
+        made: the sections before this one, by name.
     """
 
     classifier: Classifier
@@ -37,6 +54,7 @@ class Asked:
     walk: str | None
     seed: int
     told: Callable[[int, int], None]
+    made: Mapping[str, Any]
 
 
 def stages(asked: Asked, most: int = _LAYERS) -> list[str]:
@@ -80,5 +98,91 @@ def _sample(asked: Asked) -> tuple[Pixels, str]:
     return noise.to(classifier.device), f"{_PICTURES} pictures of noise"
 
 
-SECTIONS: Mapping[str, Callable[[Asked], Any]] = {"fields": _fields}
-"""In the order of the page; each name is that of a field of `InspectionFacts`."""
+def _filters(asked: Asked) -> Filters:
+    named = asked.layers and [name for name in asked.layers if name in convolutions(asked.classifier)]
+    return inspection.filters(asked.classifier, layers=named or None)
+
+
+def _activations(asked: Asked) -> Activations:
+    photo, image = _photo(asked)
+    found = inspection.activations(asked.classifier, photo, layers=asked.layers, stage="activation")
+    return replace(found, image=image.name)
+
+
+def _walkthrough(asked: Asked) -> Walkthrough:
+    photo, image = _photo(asked)
+    return replace(inspection.walkthrough(asked.classifier, photo, asked.walk), image=image.name)
+
+
+def _dead_units(asked: Asked) -> Mapping[str, DeadUnits]:
+    return inspection.dead_units(asked.classifier, _photos(asked), progress=asked.told)
+
+
+def _ablation(asked: Asked) -> Ablation:
+    layer = asked.layers[-1] if asked.layers else None
+    return inspection.ablation(asked.classifier, _photos(asked), layer=layer, units=_ABLATED, progress=asked.told)
+
+
+def _exemplars(asked: Asked) -> Exemplars:
+    """Of the units that stand out most; in the layer where some were switched off, of these, to show what they are."""
+    photos, ablated = _photos(asked), asked.made.get("ablation")
+    layers = list(asked.layers or some_layers(asked.classifier))
+    others = [layer for layer in layers if ablated is None or layer != ablated.layer]
+    parts: list[Exemplars] = []
+    if others:
+        parts.append(inspection.exemplars(asked.classifier, photos, layers=others, units=_UNITS, progress=asked.told))
+    if ablated is not None:
+        units = [each.unit for each in ablated.units]
+        parts.append(
+            inspection.exemplars(asked.classifier, photos, layers=[ablated.layer], units=units, progress=asked.told)
+        )
+    return replace(parts[0], layers=tuple(layer for part in parts for layer in part.layers))
+
+
+def _feature_visualization(asked: Asked) -> Visualizations:
+    """Of the units whose best patches are shown, so that both can be compared; else of some units."""
+    found: Exemplars | None = asked.made.get("exemplars")
+    shown = [(layer.layer, unit) for layer in (found.layers if found else ()) for unit in layer.units[:_VISUALIZED]]
+    best = {(layer, unit.unit): unit.patches[0].activation for layer, unit in shown if unit.patches}
+    wanted = [inspection.channel(layer, unit) for layer, unit in best]
+    if not wanted and asked.layers:
+        wanted = [inspection.channel(layer, unit) for layer in asked.layers for unit in range(_VISUALIZED)]
+    return inspection.visualize_feature(
+        asked.classifier,
+        wanted or inspection.default_objectives(asked.classifier, channels=_VISUALIZED),
+        best=best,
+        seed=asked.seed,
+        progress=asked.told,
+    )
+
+
+def _embedding(asked: Asked) -> Embedding:
+    found = inspection.embedding(asked.classifier, _photos(asked), seed=asked.seed, progress=asked.told)
+    paths = asked.material.paths
+    return replace(found, names=tuple(paths[place].name for place in found.indices)) if paths else found
+
+
+def _photo(asked: Asked) -> tuple[Pixels, ImageFacts]:
+    if asked.material.photo is None or asked.material.image is None:
+        raise NotApplicableError("There is no photo to follow. Give one with --photo, or pictures with --data.")
+    return asked.material.photo, asked.material.image
+
+
+def _photos(asked: Asked) -> Photos:
+    if asked.material.photos is None:
+        raise NotApplicableError("There are no pictures to run the network on. Give some with --data.")
+    return asked.material.photos
+
+
+SECTIONS: Mapping[str, Callable[[Asked], Any]] = {
+    "dead_units": _dead_units,
+    "filters": _filters,
+    "activations": _activations,
+    "fields": _fields,
+    "ablation": _ablation,
+    "exemplars": _exemplars,
+    "feature_visualization": _feature_visualization,
+    "embedding": _embedding,
+    "walkthrough": _walkthrough,
+}
+"""In the order in which they are made; each name is that of a field of `InspectionFacts`."""

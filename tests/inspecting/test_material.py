@@ -93,6 +93,12 @@ def test_a_folder_of_photos_has_the_classes_that_its_names_say(tmp_path: Path, h
     assert got.image is not None and got.image.name == "one-1.png"
 
 
+def test_the_name_of_a_dataset_is_no_folder(toy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "toy" / "one-1.png")
+    monkeypatch.chdir(tmp_path)
+    assert len(found(classifier(), "toy").part or ()) == 60
+
+
 def test_a_photo_that_is_given_is_the_one(toy: None, tmp_path: Path) -> None:
     path = save(tmp_path / "mine.png")
     got = found(classifier(), "toy", path)
@@ -121,7 +127,12 @@ def test_the_first_of_several_tests_is_named() -> None:
     [
         ("toi", None, OptionError, "There is no dataset 'toi'"),
         ("folder:/no/such/folder", None, DataError, "no such folder"),
-        (Split(torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.long)), None, OptionError, "none at all"),
+        (
+            Split(torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.long)),
+            None,
+            OptionError,
+            "0 pictures of 1 channels",
+        ),
         (None, "/no/such/photo.png", ImageError, "photo.png"),
     ],
 )

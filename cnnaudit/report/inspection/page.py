@@ -4,18 +4,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnnaudit.report.inspection import fields
+from cnnaudit.report import numbers
+from cnnaudit.report.inspection import activations, embedding, feature_visualization, fields, filters, walkthrough
+from cnnaudit.report.inspection.opening import Opening, opening
 from cnnaudit.report.training import layers
 from cnnaudit.results import InspectionFacts
 
 SECTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "filters": ("Filters", filters.view),
+    "activations": ("Feature maps", activations.view),
     "fields": ("Where layers look", fields.view),
+    "feature_visualization": ("Made pictures", feature_visualization.view),
+    "embedding": ("Map of the pictures", embedding.view),
+    "walkthrough": ("A walk", walkthrough.view),
 }
 """In the order of the page: the name of a section, which is also that of its field in `InspectionFacts` and of its
 template (`inspect_NAME.jinja` with a macro `section_of`); what the contents call it; and what makes its view."""
-STYLED = ("fields",)
+STYLED = ("filters", "activations", "fields", "feature_visualization", "embedding", "walkthrough")
 """The sections that have a style sheet of their own."""
-SCRIPTED: tuple[str, ...] = ()
+SCRIPTED = ("embedding", "walkthrough")
 """The sections that have a script of their own."""
 
 
@@ -33,6 +40,7 @@ class View:
     """The page of an inspection; `skipped` has the titles of the sections that were left out, and why."""
 
     facts: InspectionFacts
+    opening: Opening
     layers: layers.Table
     parts: tuple[Part, ...]
     skipped: tuple[tuple[str, str], ...]
@@ -47,7 +55,12 @@ def view(inspection: InspectionFacts) -> View:
     found = ((name, title, draw, getattr(inspection, name)) for name, (title, draw) in SECTIONS.items())
     return View(
         inspection,
-        layers.table(inspection.architecture, detailed=True),
+        opening(inspection),
+        layers.table(inspection.architecture, detailed=True, dead=inspection.dead_units),
         tuple(Part(name, title, draw(facts)) for name, title, draw, facts in found if facts is not None),
-        tuple((SECTIONS[name][0], reason) for name, reason in inspection.skipped.items()),
+        tuple((_title(name), reason) for name, reason in inspection.skipped.items()),
     )
+
+
+def _title(name: str) -> str:
+    return SECTIONS[name][0] if name in SECTIONS else numbers.words(name).capitalize()

@@ -3,10 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cnnaudit.report.inspection import fields
+from cnnaudit.report.inspection import activations, embedding, feature_visualization, fields, filters, walkthrough
+from cnnaudit.report.inspection.opening import opening
 from cnnaudit.results import InspectionFacts
 
-SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {"fields": fields.twin}
+SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "filters": filters.twin,
+    "activations": activations.twin,
+    "fields": fields.twin,
+    "feature_visualization": feature_visualization.twin,
+    "embedding": embedding.twin,
+    "walkthrough": walkthrough.twin,
+}
 """What makes each section's record, by the name of its field in `InspectionFacts`."""
 
 
@@ -18,7 +26,9 @@ def record(inspection: InspectionFacts) -> dict[str, Any]:
         "pictures": inspection.pictures,
         "photo": inspection.photo and {"name": inspection.photo.name, "sha256": inspection.photo.sha256},
         "notes": inspection.notes,
+        "opening": opening(inspection),
         "skipped": inspection.skipped,
         "architecture": inspection.architecture,
+        "dead_units": inspection.dead_units and list(inspection.dead_units.values()),
         **{name: SECTIONS[name](facts) for name, facts in found.items() if facts is not None},
     }

@@ -1,10 +1,10 @@
 """The architecture table: a row a layer, numbers in words, shares of the totals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnaudit.report import numbers
-from cnnaudit.results import ArchitectureFacts, LayerFacts
+from cnnaudit.results import ArchitectureFacts, DeadUnits, LayerFacts
 
 FOLDED_ABOVE = 60
 """Longer tables are folded away."""
@@ -35,13 +35,15 @@ class Row:
     receptive_field: str
     jump: str
     offset: str
+    dead: str
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """The layers and their sums; `dilated` is True where the column of dilations says anything.
 
-    `detailed` is True where memory and all of the receptive field are shown too.
+    `detailed` is True where memory and all of the receptive field are shown too; `dead` is the sum of the dead
+    units, None where they were not counted.
     """
 
     rows: tuple[Row, ...]
@@ -53,12 +55,16 @@ class Table:
     dilated: bool
     folded: bool
     detailed: bool
+    dead: str | None
 
 
-def table(architecture: ArchitectureFacts, *, detailed: bool = False) -> Table:
-    """The network as the page shows it."""
+def table(
+    architecture: ArchitectureFacts, *, detailed: bool = False, dead: Mapping[str, DeadUnits] | None = None
+) -> Table:
+    """The network as the page shows it; `dead` has the dead units of some layers, by name."""
+    counted = dead or {}
     return Table(
-        rows=tuple(_row(layer, architecture) for layer in architecture.layers),
+        rows=tuple(_row(layer, architecture, counted.get(layer.name)) for layer in architecture.layers),
         parameters=numbers.count(architecture.parameters),
         trainable=numbers.count(architecture.trainable),
         frozen=architecture.trainable < architecture.parameters,
@@ -67,10 +73,13 @@ def table(architecture: ArchitectureFacts, *, detailed: bool = False) -> Table:
         dilated=any(max(layer.dilation or (1,)) > 1 for layer in architecture.layers),
         folded=len(architecture.layers) > FOLDED_ABOVE,
         detailed=detailed,
+        dead=None
+        if dead is None
+        else _of(sum(len(d.dead) for d in dead.values()), sum(d.units for d in dead.values())),
     )
 
 
-def _row(layer: LayerFacts, whole: ArchitectureFacts) -> Row:
+def _row(layer: LayerFacts, whole: ArchitectureFacts, dead: DeadUnits | None) -> Row:
     field = layer.receptive_field
     return Row(
         layer.name,
@@ -86,12 +95,18 @@ def _row(layer: LayerFacts, whole: ArchitectureFacts) -> Row:
         receptive_field=_by(field.size if field else None),
         jump=_places(field.jump if field else None),
         offset=_places(field.offset if field else None),
+        dead=_of(len(dead.dead), dead.units) if dead else "",
     )
 
 
 def _by(sizes: Sequence[int] | None) -> str:
     """`"5 × 5"`, or nothing."""
     return " × ".join(map(numbers.count, sizes or ()))
+
+
+def _of(some: int, whole: int) -> str:
+    """`"3 of 64"`, or `"0"`."""
+    return f"{numbers.count(some)} of {numbers.count(whole)}" if some else "0"
 
 
 def _places(values: Sequence[float] | None) -> str:

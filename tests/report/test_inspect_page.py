@@ -1,0 +1,161 @@
+"""The page of an inspection: its frame, its opening, its contents, and the twin beside it."""
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from test_report_page import Tags
+from torch import nn
+from train_reading import Cells
+
+from cnnaudit import Classifier, inspect_model
+from cnnaudit.data.splits import Split
+from cnnaudit.errors import CnnAuditError
+from cnnaudit.report import decode_heatmap
+from cnnaudit.report.inspection import page
+from cnnaudit.report.inspection.opening import opening
+from cnnaudit.results import DeadUnits, EffectiveField, EffectiveFields, InspectionFacts, ReceptiveField, Report
+
+HOSTILE = '</style><script>alert("x")</script>'
+
+
+def classifier(*, channels: int = 3) -> Classifier:
+    torch.manual_seed(1)
+    network = nn.Sequential(
+        nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2),
+    )  # fmt: skip
+    return Classifier(network, input_size=(20, 24), labels=("cat", "dog"), channels=channels, name="small")
+
+
+@cache
+def whole() -> Report:
+    rng = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (24, 3, 20, 24), generator=rng, dtype=torch.uint8)
+    return inspect_model(classifier(), data=Split(images, torch.arange(24) % 2))
+
+
+def facts(of: Report) -> InspectionFacts:
+    assert of.inspection is not None
+    return of.inspection
+
+
+def changed(**changes: object) -> Report:
+    return replace(whole(), inspection=replace(facts(whole()), **changes))  # type: ignore[arg-type]
+
+
+def test_the_contents_lead_to_every_section_in_the_order_of_the_page() -> None:
+    html = whole().html()
+    tags = Tags(html).tags
+    links = [each["href"] for tag, each in tags if tag == "a"]
+    places = [each["id"] for tag, each in tags if tag == "div" and each.get("id") in {*page.SECTIONS, "layers"}]
+    assert links == [f"#{place}" for place in places]
+    assert places == ["layers", *(name for name in page.SECTIONS if getattr(facts(whole()), name) is not None)]
+
+
+def test_ids_are_given_once() -> None:
+    ids = [each["id"] for _, each in Tags(whole().html()).tags if "id" in each]
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_the_table_has_memory_and_all_of_the_receptive_field() -> None:
+    rows = Cells(whole().html()).rows("layers")
+    assert rows[0][-6:] == ["multiply-adds", "memory", "receptive field", "its jump", "its offset", "dead units"]
+    deeper = rows[4]
+    assert deeper[:3] == ["3", "Conv2d", "3 × 3"]
+    assert deeper[-5:-1] == ["1.51\u202fkB", "8 × 8", "2 × 2", "3.5 × 3.5"]
+
+
+def test_dead_units_are_counted_in_the_table() -> None:
+    dead = {"0": DeadUnits("0", "1", 4, (2,), 24), "3": DeadUnits("3", "4", 6, (), 24)}
+    rows = Cells(changed(dead_units=dead).html()).rows("layers")
+    assert [row[-1] for row in rows] == ["dead units", "1 of 4", "", "", "0", "", "", "", "", "1 of 10"]
+    assert "1 of its 10 units is dead" in changed(dead_units=dead).html()
+
+
+def test_without_a_sure_unit_the_opening_is_the_network_s_size() -> None:
+    assert opening(replace(facts(whole()), ablation=None)).claim is None
+    assert "has 348 parameters in" in " ".join(changed(ablation=None).html().split())
+
+
+def test_a_sure_unit_s_claim_opens_the_page_one_with_a_meaning_before_others() -> None:
+    found = facts(whole()).ablation
+    assert found is not None
+    one, two = (replace(unit, hurt=None, meaning=None) for unit in found.units[:2])
+    unsure = replace(found, units=(one, two))
+    assert opening(replace(facts(whole()), ablation=unsure)).claim is None
+    sure = replace(found, units=(one, replace(two, hurt=0, claim="Without channel 5, dog recall falls.")))
+    report = changed(ablation=sure)
+    assert '<h1 class="claim long"><bdi>Without channel 5, dog recall falls</bdi></h1>' in report.html()
+    assert json.loads(report.json())["inspection"]["opening"]["claim"] == "Without channel 5, dog recall falls"
+
+
+def test_what_is_left_out_is_named_with_its_reason() -> None:
+    html = changed(embedding=None, skipped={"embedding": "It has <no> last layer.", "dead_units": "None."}).html()
+    assert "Not shown" in html
+    assert "It has &lt;no&gt; last layer." in html
+    assert "<dt>Dead units</dt>" in html
+    assert 'href="#embedding"' not in html
+
+
+def test_foreign_strings_stay_strings() -> None:
+    report = changed(dataset=HOSTILE, notes=(HOSTILE,), skipped={"embedding": HOSTILE})
+    report = replace(report, model=replace(report.model, name=HOSTILE))
+    html = report.html()
+    assert "<script>alert" not in html
+    assert html.count("<script>") == 1
+
+
+def test_every_number_is_finite_or_it_is_said() -> None:
+    fields = facts(whole()).fields
+    assert fields is not None
+    broken = replace(fields.fields[0], share=float("nan"))
+    with pytest.raises(CnnAuditError):
+        changed(fields=replace(fields, fields=(broken,))).html()
+
+
+# Where layers look
+
+
+def field(strength: np.ndarray, **others: object) -> EffectiveField:
+    made = EffectiveField(
+        layer="conv", position=(3, 3), exact=ReceptiveField((5, 30), (1.0, 1.0), (0.0, 0.0)), extent=(1, 0, 5, 23),
+        strength=strength.astype(np.float32), box=(2, 4, 4, 9), spread=(1.0, 2.0), share=0.25, pictures=3,
+    )  # fmt: skip
+    return replace(made, **others)  # type: ignore[arg-type]
+
+
+def drawn(*fields: EffectiveField, photo: bool = True) -> str:
+    pixels = np.full((3, 20, 24), 0.5, np.float32) if photo else None
+    return " ".join(changed(fields=EffectiveFields(fields, 0.95, "3 pictures", pixels)).html().split())
+
+
+def test_frames_and_words_say_what_was_found() -> None:
+    html = drawn(field(np.eye(20, 24)))
+    assert '<rect class="outer" x="0" y="1" width="24" height="5"/>' in html
+    assert '<rect class="inner" x="4" y="2" width="6" height="3"/>' in html
+    assert "can see 5 × 30, cut off at the edges" in html
+    assert "looks at 3 × 6; 25\u202f% of what it can see" in html
+
+
+def test_a_position_that_is_off_has_no_dashed_frame() -> None:
+    html = drawn(field(np.zeros((20, 24)), box=None, share=0.0))
+    assert 'class="inner"' not in html
+    assert "changes with no pixel" in html
+
+
+def test_fields_are_drawn_without_a_photo_too() -> None:
+    assert "The photo lies underneath" in drawn(field(np.eye(20, 24)))
+    assert "The photo lies underneath" not in drawn(field(np.eye(20, 24)), photo=False)
+
+
+def test_the_twin_has_the_strengths() -> None:
+    made = field(np.linspace(0, 2, 480).reshape(20, 24))
+    report = changed(fields=EffectiveFields((made,), 0.95, "3 pictures", None))
+    record = json.loads(report.json())["inspection"]["fields"]["layers"][0]
+    assert decode_heatmap(record["strength"]) == pytest.approx(made.strength, abs=1e-4)
+    assert (record["extent"], record["box"], record["share"]) == ([1, 0, 5, 23], [2, 4, 4, 9], 0.25)
+    assert record["display_limit"] == pytest.approx(2, rel=0.02)
