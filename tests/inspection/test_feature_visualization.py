@@ -95,9 +95,7 @@ def test_every_objective_reaches_what_hooks_say() -> None:
     reached = torch.tensor([picture.activation for picture in found.pictures])
     torch.testing.assert_close(reached, torch.stack(expected), atol=1e-4, rtol=1e-4)
     assert all(picture.activation > picture.start for picture in found.pictures)
-    assert found.pictures[6].objective == (
-        "features.3, channel 2 + 2 × (features.3, direction) − 0.25 × (class class 3)"
-    )
+    assert found.pictures[6].objective == ("features.3, channel 2 + 2 × (features.3, direction) − 0.25 × (class 3)")
 
 
 def test_the_gradient_climbed_is_that_of_the_mean_over_all_places() -> None:
@@ -351,12 +349,12 @@ def test_the_default_is_a_few_units_along_the_network_and_few_classes() -> None:
 
 
 def test_the_default_without_convolutions_is_classes() -> None:
-    assert [each.name for each in default_objectives(classifier("mlp"))] == [f"class class {k}" for k in range(5)]
+    assert [each.name for each in default_objectives(classifier("mlp"))] == [f"class {k}" for k in range(5)]
 
 
 def test_the_default_of_named_layers_is_of_these() -> None:
     found = default_objectives(small(), layers=["features.4", "head.1"], channels=2)
     assert [each.name for each in found] == [
         "features.4, channel 0", "features.4, channel 11", "head.1, channel 0", "head.1, channel 9",
-        *(f"class class {k}" for k in range(5)),
+        *(f"class {k}" for k in range(5)),
     ]  # fmt: skip

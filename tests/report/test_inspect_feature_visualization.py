@@ -61,9 +61,12 @@ def test_signals_are_lines_from_the_bottom_to_the_top() -> None:
 
 
 def test_units_are_grouped_by_layer_and_foreign_text_is_escaped() -> None:
-    found = facts(made((3, 8, 8)), made((3, 8, 8), channel=4), made((3, 8, 8), "conv3"), made((3, 8, 8), None, 1))
+    found = facts(
+        made((3, 8, 8)), made((3, 8, 8), channel=4), made((3, 8, 8), "conv3"),
+        made((3, 8, 8), None, 1), made((3, 8, 8), None, None),
+    )  # fmt: skip
     view = section.view(found)
-    assert [group.layer for group in view.groups] == ["conv2", "conv3", None]
+    assert [group.title for group in view.groups] == ["conv2", "conv3", "Classes", "Directions and sums"]
     assert [each.unit for each in view.groups[0].figures] == ["channel 3", "channel 4"]
     text = page(found)
     assert "class wolf &amp; &lt;dog&gt;" in text

@@ -163,7 +163,8 @@ def class_logit(classifier: Classifier, label: str | int) -> Objective:
         OptionError: there is no such class; the message names near matches.
     """
     index = classifier.index(label)
-    return Objective((Term(f"class {classifier.labels[index]}", None, index),))
+    name = classifier.labels[index]
+    return Objective((Term(name if name.startswith("class ") else f"class {name}", None, index),))
 
 
 def _text(term: Term, *, first: bool) -> str:

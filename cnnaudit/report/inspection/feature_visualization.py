@@ -35,9 +35,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The pictures of one layer; `layer` is None for classes, and for sums of several units."""
+    """The pictures of one layer; `layer` is None for others, whose `title` says what they are."""
 
     layer: str | None
+    title: str
     figures: tuple[Figure, ...]
 
 
@@ -81,9 +82,9 @@ def view(facts: Visualizations) -> View:
     if not facts.pictures:
         raise CnnAuditError("There is no picture to show; a visualisation has at least one.")
     shape = facts.pictures[0].pixels.shape[1:]
-    groups = groupby(facts.pictures, key=lambda each: each.layer)
+    groups = groupby(facts.pictures, key=lambda each: (each.layer, _title(each)))
     return View(
-        tuple(Group(layer, tuple(_figure(each, facts.copies) for each in found)) for layer, found in groups),
+        tuple(Group(layer, title, tuple(_figure(e, facts.copies) for e in found)) for (layer, title), found in groups),
         facts.steps,
         facts.copies,
         " × ".join(map(str, shape)) if shape[0] > 1 else str(shape[1]),
@@ -104,6 +105,12 @@ def twin(facts: Visualizations) -> dict[str, Any]:
         "exceeding": facts.exceeding,
         "pictures": [_record(each) for each in facts.pictures],
     }
+
+
+def _title(each: Visualization) -> str:
+    if each.layer is not None:
+        return each.layer
+    return "Classes" if each.channel is not None else "Directions and sums"
 
 
 def _record(each: Visualization) -> dict[str, Any]:
