@@ -33,7 +33,8 @@ def from_pattern(
     `cN` is a 3x3 convolution to N channels (in full `cNkKsSpP`: kernel, stride, padding, which is 1 for a
     3x3 kernel), `r` ReLU, `p` pooling of 2x2 (`pK` of KxK), `b` batch norm, `g` global average pooling,
     `d` dropout (`d0.25`), and `fN` a fully connected layer to N numbers; `[…]*N` repeats. Maps are
-    flattened before the first `f`. A convolution has no bias where a `b` follows, which would take it away.
+    flattened before the first `f`. A convolution has no bias where a `b` follows, at once or behind
+    pooling, which would take it away.
 
     Args:
         labels: how many classes; the last layer must have as many numbers.
@@ -88,7 +89,7 @@ def _check_use(layers: Sequence[Layer], pattern: str, pool: str, dropout: float 
 def _built(layers: Sequence[Layer], pattern: str, shape: _Shape, pool: Pool, dropout: float) -> nn.Sequential:
     named: OrderedDict[str, nn.Module] = OrderedDict()
     count: Counter[str] = Counter()
-    for layer, following in zip(layers, (*layers[1:], None), strict=True):
+    for place, layer in enumerate(layers):
         if layer.kind == "f" and len(shape) > 1:
             named["flatten"] = nn.Flatten()
             shape = (prod(shape),)
@@ -97,8 +98,8 @@ def _built(layers: Sequence[Layer], pattern: str, shape: _Shape, pool: Pool, dro
         except OptionError as error:
             refuse(pattern, layer.at, str(error))
         count[layer.kind] += 1
-        normed = following is not None and following.kind == "b"
-        named[f"{_NAMES[layer.kind]}{count[layer.kind]}"] = _module(layer, shape, normed, pool, dropout)
+        following = next((other.kind for other in layers[place + 1 :] if other.kind != "p"), "")
+        named[f"{_NAMES[layer.kind]}{count[layer.kind]}"] = _module(layer, shape, following == "b", pool, dropout)
         shape = shape_after
     return nn.Sequential(named)
 

@@ -1,16 +1,19 @@
 """A small VGG for pictures of 32x32."""
 
 from collections.abc import Sequence
-from typing import Literal
 
+import torch
 from torch import nn
 
 from cnnaudit.models.patterns import classifier_of
 from cnnaudit.models.pooling import Pool
 from cnnaudit.models.sizes import known_count
 
-_LAYERS: tuple[int | Literal["p"], ...] = (1, "p", 2, 2, "p", 4, 4, "p", 8, 8)
-"""Channels of each convolution, in widths of the first, and where the pooling is."""
+_FEATURES = "c{0} p b r c{1} b r c{1} p b r c{2} b r c{2} p b r c{3} b r c{3} b r g"
+"""The pattern; channels double behind each pooling."""
+
+_MOMENTUM = 0.3
+"""Of the running statistics: a short training changes the weights faster than torch's 0.1 follows."""
 
 
 def vgg8(
@@ -20,12 +23,16 @@ def vgg8(
     size: Sequence[int] = (32, 32),
     pool: Pool = "max",
     dropout: float = 0.0,
-    width: int = 32,
+    width: int = 24,
 ) -> nn.Sequential:
     """Seven 3x3 convolutions with batch norm and ReLU, global average pooling, one linear layer.
 
-    VGG (Simonyan and Zisserman, ICLR 2015, arXiv 1409.1556) made small: 1.2 million parameters and 43
+    VGG (Simonyan and Zisserman, ICLR 2015, arXiv 1409.1556) made small: 0.7 million parameters and 24
     million multiply-adds for 32x32. Each class's logit is the mean of a weighted sum of the last maps.
+
+    Made to learn in few epochs: each convolution but the first passes its input on at the start, as far as
+    its channels suffice (Zagoruyko and Komodakis 2017, arXiv 1706.00388; Jordan 2024, arXiv 2404.00498), and
+    pooling comes before the batch norm, which then has a quarter of the work.
 
     Args:
         labels: how many classes.
@@ -38,5 +45,18 @@ def vgg8(
         OptionError: a value is wrong, or does not fit the others.
     """
     base = known_count(width, "width")
-    features = " ".join("p" if layer == "p" else f"c{layer * base} b r" for layer in _LAYERS)
-    return classifier_of(f"{features} g", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    features = _FEATURES.format(base, 2 * base, 4 * base, 8 * base)
+    network = classifier_of(features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    _make_quick(network)
+    return network
+
+
+def _make_quick(network: nn.Sequential) -> None:
+    """Let the convolutions pass on what they get, and the running statistics follow quickly."""
+    convolutions = [module for module in network if isinstance(module, nn.Conv2d)]
+    for convolution in convolutions[1:]:
+        with torch.no_grad():
+            nn.init.dirac_(convolution.weight[: convolution.in_channels])
+    for module in network:
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = _MOMENTUM

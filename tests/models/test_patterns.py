@@ -72,6 +72,12 @@ def test_the_layers_have_names_and_a_convolution_before_batch_norm_has_no_bias()
     assert from_pattern(pattern="d f10")[0].p == 0.5
 
 
+def test_pooling_between_a_convolution_and_batch_norm_changes_nothing_about_its_bias() -> None:
+    named = dict(from_pattern(pattern="c8 p b r c8 p r f10").named_children())
+    assert named["conv1"].bias is None
+    assert named["conv2"].bias is not None
+
+
 @pytest.mark.parametrize(
     ("pattern", "column", "message"),
     [
