@@ -10,6 +10,7 @@ from cnnaudit.classifier import Classifier
 from cnnaudit.devices import AS_IS, Form, agreement, forms, limit
 from cnnaudit.errors import NotFiniteError, OptionError, OutOfTimeError
 from cnnaudit.hooks import preserved_randomness
+from cnnaudit.memory import is_out_of_memory
 from cnnaudit.perturbation.budget import Budget
 from cnnaudit.perturbation.loop import BatchSize, Loop
 from cnnaudit.perturbation.masks import Masks, Windows
@@ -30,6 +31,10 @@ class Copies:
     The network may be run in another form (`cnnaudit.devices`): one that was found to be faster on this
     machine, and whose scores of a few of these very copies agree with the network's own. A network that
     is small, or is asked about few copies, is run as it is.
+
+    How many copies are sent at once does not decide which are asked about, and in one form changes their
+    scores by rounding only: by less than 1e-4 of the largest in float32. Memory does not grow with their number,
+    but for the scores.
 
     Args:
         classifier: already borrowed (`hooks.borrowed`), as long as copies are asked about.
@@ -126,7 +131,7 @@ class Copies:
                 f"{len(masks)} masks of {masks.size} were given for a picture of {tuple(self._kept.shape[2:])}."
             )
         with torch.no_grad():
-            self._stage = stage = self._stage or self._prepared(masks)
+            self._stage = stage = self._stage or self._found(masks)
             logits = self._loop.run(len(masks), lambda start, stop: stage.scores(masks, start, stop, self._room))
         if bool(logits.isfinite().all()):
             return logits
@@ -145,6 +150,16 @@ class Copies:
 
     def _in(self, form: Form) -> Stage:
         return Stage(self.classifier, form, self._kept, self._fill)
+
+    def _found(self, masks: Masks) -> Stage:
+        """`_prepared`, or the network as it is where memory does not suffice for that."""
+        try:
+            return self._prepared(masks)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        self._notes.append("Memory is too short to find a faster form of this network, so it is run as it is.")
+        return self._in(AS_IS)
 
     def _prepared(self, masks: Masks) -> Stage:
         """The network in the fastest form whose scores of some of these copies agree with its own."""

@@ -1,7 +1,10 @@
 """Scores of copies against copies composed one by one; memory that runs out, overflow, time, other forms."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +119,38 @@ def test_where_memory_runs_out_half_as_many_are_sent(error: Exception) -> None:
     scores, copies = scored(clf, segments())
     assert clf.network.batches == [16, 8, *[4] * 9, 1]
     assert copies.notes == ("Memory ran out; batches of 4 fitted.",)
+    torch.testing.assert_close(scores, scored(clf, segments(), batch=1)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_memory_for_one_at_a_time_is_enough() -> None:
+    clf = limited(1, NO_MEMORY[1])
+    scores, copies = scored(clf, segments(6))
+    assert clf.network.batches == [6, 6, 4, 2, *[1] * 6]  # batches of 16, 8, 4, 2 and 1
+    assert copies.notes == ("Memory ran out; batches of 1 fitted.",)
+    torch.testing.assert_close(scores, scored(clf, segments(6), batch=1)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_smaller_batch_is_tried_when_the_error_is_let_go() -> None:
+    """As long as it is handled, an exception holds on to all that was computed before it."""
+
+    class Watching(Limited):
+        def forward(self, x: Tensor) -> Tensor:
+            held.append(sys.exc_info()[1])
+            return super().forward(x)
+
+    held: list[BaseException | None] = []
+    clf = limited(5, NO_MEMORY[0])
+    clf.network.__class__ = Watching
+    scored(clf, segments())
+    assert len(held) > 2
+    assert not any(held)
+
+
+def test_where_memory_is_too_short_to_measure_the_network_is_run_as_it_is(measured: None) -> None:
+    clf = limited(2, NO_MEMORY[0])
+    scores, copies = scored(clf, segments())
+    assert "too short to find a faster form" in copies.notes[0]
+    assert copies.notes[1] == "Memory ran out; batches of 2 fitted."
     torch.testing.assert_close(scores, scored(clf, segments(), batch=1)[0], rtol=1e-5, atol=1e-5)
 
 
@@ -324,3 +359,32 @@ def test_batches_grow_while_that_is_faster(measured: None, monkeypatch: pytest.M
     assert len(sizes) == 1
     assert sizes[0].settled
     assert sizes[0].size in (8, 16, 32)
+
+
+MEASURE = """
+import resource, torch
+from networks import classifier, picture
+from cnnaudit.fills import filled
+from cnnaudit.hooks import borrowed
+from cnnaudit.perturbation import Copies, Segments
+
+def most(count):
+    clf, x = classifier("in_place"), picture((32, 40))
+    shown = torch.rand(count, 40, generator=torch.Generator().manual_seed(0)) < 0.5
+    with borrowed(clf.network):
+        Copies(clf, x, filled(x, "grey"), expected=count).scores(Segments(torch.arange(1280).view(32, 40) // 32, shown))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+torch.set_num_threads(1)
+few = most(100)
+print(most(12000) - few)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are counted in other units")
+def test_memory_does_not_grow_with_the_number_of_masks() -> None:
+    """All masks at once would take 60 MB, and all copies 180 MB."""
+    command = [sys.executable, "-c", MEASURE]
+    here = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here, timeout=120)
+    assert float(done.stdout) < 20
