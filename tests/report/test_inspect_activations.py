@@ -103,6 +103,14 @@ def test_the_strip_goes_from_the_photo_to_the_answer() -> None:
     assert "75\u202f%" in strip
 
 
+def test_what_all_blocks_are_in_is_said_once() -> None:
+    layers = [replace(maps(f"net.body.{k}.conv", 8, 6, 8), block=f"net.body.{k}") for k in range(3)]
+    facts = section(*layers)
+    assert [layer.block for layer in drawing.view(facts).strip] == ["0", "1", "2"]
+    assert 'of each block in <span class="code">net.body</span>' in text(facts)
+    assert drawing.view(section(maps("a.b", 4, 6, 8), maps("c.d", 4, 6, 8))).inside == ""
+
+
 def test_a_layer_called_again_says_so_and_single_places_are_left_out() -> None:
     first, second = maps("conv", 4, 6, 8), replace(maps("conv", 4, 6, 8), call=2)
     facts = section(first, second, maps("squeeze", 4, 1, 1))

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,18 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The section: the photo, the strip, and every layer whose maps have more than one place."""
+    """The section: the photo, the strip, and every layer whose maps have more than one place.
+
+    Attributes:
+        inside: what all blocks of the strip are in, if they are in one; it is left out of their names.
+        points: how many layers have a single place.
+    """
 
     image: str
     photo: str | None
     lines: tuple[str, ...]
     shape: tuple[int, int]
+    inside: str
     strip: tuple[Layer, ...]
     layers: tuple[Layer, ...]
     points: int
@@ -93,16 +99,31 @@ def view(facts: Activations) -> View:
     most = _MOST if len(spread) <= _MANY_LAYERS else _FEWER
     repeated = {maps.layer for maps in facts.layers if maps.call > 1}
     shape = facts.pixels.shape[1], facts.pixels.shape[2]
+    strip = [facts.layers[place] for place in facts.strip]
+    inside = _inside([maps.block for maps in strip])
     return View(
         facts.image,
         photo=None if shape[0] == 1 else _photo(facts.pixels),
         lines=tuple(map(_line, facts.pixels[:, 0])) if shape[0] == 1 else (),
         shape=shape,
-        strip=tuple(_layer(facts.layers[place], _STACKED, repeated) for place in facts.strip),
+        inside=inside,
+        strip=tuple(replace(_layer(maps, _STACKED, repeated), block=_rest(maps.block, inside)) for maps in strip),
         layers=tuple(_layer(maps, most, repeated) for maps in spread),
         points=len(facts.layers) - len(spread),
         predictions=facts.predictions,
     )
+
+
+def _inside(blocks: Sequence[str]) -> str:
+    """The longest dotted name that all blocks, if there are several, begin with and go on from."""
+    parted = [block.split(".")[:-1] for block in blocks]
+    common = [level[0] for level in zip(*parted, strict=False)]
+    depth = next((k for k, level in enumerate(zip(*parted, strict=False)) if len(set(level)) > 1), len(common))
+    return ".".join(common[:depth]) if len(blocks) > 1 else ""
+
+
+def _rest(block: str, inside: str) -> str:
+    return block.removeprefix(f"{inside}.") if inside else block
 
 
 def twin(facts: Activations) -> dict[str, Any]:
