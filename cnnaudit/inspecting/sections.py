@@ -18,6 +18,7 @@ from cnnaudit.results import (
     Ablation,
     Activations,
     ArchitectureFacts,
+    Blocks,
     DeadUnits,
     EffectiveField,
     EffectiveFields,
@@ -66,6 +67,10 @@ def stages(asked: Asked, most: int = _LAYERS) -> list[str]:
     names = list(sizes)
     ends = [name for name, after in zip(names, [*names[1:], ""], strict=True) if sizes.get(after) != sizes[name]]
     return ends[-most:]
+
+
+def _blocks(asked: Asked) -> Blocks:
+    return inspection.blocks(asked.classifier)
 
 
 def _fields(asked: Asked) -> EffectiveFields:
@@ -175,6 +180,7 @@ def _photos(asked: Asked) -> Photos:
 
 
 SECTIONS: Mapping[str, Callable[[Asked], Any]] = {
+    "blocks": _blocks,
     "dead_units": _dead_units,
     "filters": _filters,
     "activations": _activations,

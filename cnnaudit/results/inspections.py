@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cnnaudit.results.ablation import Ablation
 from cnnaudit.results.activations import Activations
+from cnnaudit.results.blocks import Blocks
 from cnnaudit.results.effective_fields import EffectiveFields
 from cnnaudit.results.embedding import Embedding
 from cnnaudit.results.exemplars import DeadUnits, Exemplars
@@ -34,6 +35,7 @@ class InspectionFacts:
     photo: ImageFacts | None = None
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    blocks: Blocks | None = None
     dead_units: Mapping[str, DeadUnits] | None = None
     filters: Filters | None = None
     activations: Activations | None = None
