@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnaudit.report import numbers
-from cnnaudit.report.inspection import activations, embedding, feature_visualization, fields, filters, walkthrough
+from cnnaudit.report.inspection import (
+    ablation,
+    activations,
+    embedding,
+    exemplars,
+    feature_visualization,
+    fields,
+    filters,
+    walkthrough,
+)
 from cnnaudit.report.inspection.opening import Opening, opening
 from cnnaudit.report.training import layers
 from cnnaudit.results import InspectionFacts
@@ -14,14 +23,15 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "filters": ("Filters", filters.view),
     "activations": ("Feature maps", activations.view),
     "fields": ("Where layers look", fields.view),
+    "exemplars": ("Best patches", exemplars.view),
     "feature_visualization": ("Made pictures", feature_visualization.view),
+    "ablation": ("What units are for", ablation.view),
     "embedding": ("Map of the pictures", embedding.view),
     "walkthrough": ("A walk", walkthrough.view),
 }
 """In the order of the page: the name of a section, which is also that of its field in `InspectionFacts` and of its
-template (`inspect_NAME.jinja` with a macro `section_of`); what the contents call it; and what makes its view."""
-STYLED = ("filters", "activations", "fields", "feature_visualization", "embedding", "walkthrough")
-"""The sections that have a style sheet of their own."""
+template and its style sheet (`inspect_NAME.jinja` with a macro `section_of`, and `inspect_NAME.css`); what the
+contents call it; and what makes its view."""
 SCRIPTED = ("embedding", "walkthrough")
 """The sections that have a script of their own."""
 

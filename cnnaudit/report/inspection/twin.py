@@ -3,7 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cnnaudit.report.inspection import activations, embedding, feature_visualization, fields, filters, walkthrough
+from cnnaudit.report.inspection import (
+    ablation,
+    activations,
+    embedding,
+    exemplars,
+    feature_visualization,
+    fields,
+    filters,
+    walkthrough,
+)
 from cnnaudit.report.inspection.opening import opening
 from cnnaudit.results import InspectionFacts
 
@@ -11,7 +20,9 @@ SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "filters": filters.twin,
     "activations": activations.twin,
     "fields": fields.twin,
+    "exemplars": exemplars.twin,
     "feature_visualization": feature_visualization.twin,
+    "ablation": ablation.twin,
     "embedding": embedding.twin,
     "walkthrough": walkthrough.twin,
 }
