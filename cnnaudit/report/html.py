@@ -17,7 +17,7 @@ from cnnaudit.results import Report
 _ASSETS = files("cnnaudit.report").joinpath("assets")
 _STYLES = {
     "train": ("page.css", "parts.css", "train.css"),
-    "inspect": ("page.css", "parts.css", "inspect.css", *(f"inspect_{name}.css" for name in inspected.STYLED)),
+    "inspect": ("page.css", "parts.css", "inspect.css", *(f"inspect_{name}.css" for name in inspected.SECTIONS)),
 }
 _SCRIPTS = {
     "train": ("train.js",),
