@@ -14,7 +14,6 @@ from cnnaudit.results import Block, Blocks, Fold, Node
 
 _LARGEST_BLOCK = 16  # layers with weights
 _LONGEST_PERIOD = 6
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _WEIGHTY = ("convolution", "linear", "addmm", "mm")
 
 
@@ -141,7 +140,9 @@ def _homes(watched: Flow, modules: dict[str, nn.Module], layers: Sequence[_Layer
         for call in layer.calls[: -1 if layer.name else None]:
             weights[call] += layer.weighty
     candidates = [
-        weights[call] > 1 and watched.callers[call] is not None and type(modules[name]) not in _CONTAINERS
+        weights[call] > 1
+        and watched.callers[call] is not None
+        and type(modules[name]).forward is not nn.Sequential.forward
         for call, name in enumerate(watched.modules)
     ]
     inside = [0] * len(candidates)  # the outermost candidates in each call

@@ -222,7 +222,7 @@ class Walkthrough:
         shown = [self.inputs.index(number) for number in self.kernels[place].inputs]
         slides = zip((row, column), self.sliding.kernel, self.sliding.stride, self.sliding.dilation, strict=True)
         rows, columns = (np.arange(kernel) * dilation + at * stride for at, kernel, stride, dilation in slides)
-        return self.maps[np.ix_(shown, rows, columns)]
+        return self.maps[np.ix_(np.array(shown), rows, columns)]
 
     def _pooled(self, place: int, row: int, column: int) -> Pooled | None:
         pooling = self.pooling

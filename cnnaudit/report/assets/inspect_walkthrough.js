@@ -269,11 +269,21 @@ for (const section of document.querySelectorAll(".walk")) (async () => {
   }
 
   section.querySelectorAll("[data-channel]").forEach((button, at) => button.addEventListener("click", () => choose(at)));
-  section.querySelectorAll(".walk-bars g").forEach((bar, at) => bar.addEventListener("click", () => {
-    state.input = at;
+  function chooseInput(at) {
+    state.input = Math.max(0, Math.min(kernel().inputs.length - 1, at));
     drawInput();
     show();
-  }));
+  }
+
+  const bars = section.querySelector(".walk-bars");
+  bars?.setAttribute("tabindex", "0");
+  bars?.querySelectorAll("g").forEach((bar, at) => bar.addEventListener("click", () => chooseInput(at)));
+  bars?.addEventListener("keydown", (event) => {
+    const move = MOVES[event.key];
+    if (!move || !move[1]) return;
+    event.preventDefault();
+    chooseInput(state.input + move[1]);
+  });
   for (const button of section.querySelectorAll("[data-move]")) {
     button.addEventListener("click", () => {
       state.step = Math.max(-1, Math.min(steps.length - 1, state.step + Number(button.dataset.move)));

@@ -9,11 +9,10 @@ import numpy as np
 
 from cnnaudit.errors import CnnAuditError
 from cnnaudit.report import figures, numbers
-from cnnaudit.report.encoding import display_codes, display_limit, encode_heatmap
-from cnnaudit.results import Stage, Steps, Walkthrough, Windows
+from cnnaudit.report.encoding import display_codes
+from cnnaudit.report.inspection.walk_data import data_of, decimals, limits_of
+from cnnaudit.results import Stage, Steps, Walkthrough
 
-_MOST_NUMBERS = 1_500_000
-"""With more than these a page would be too heavy; it then shows one place only."""
 _LONGEST_PICTURE = 112
 _CELL, _LARGEST_FONT, _CHARACTER = 48, 15, 0.6
 _ROOM, _SMALLEST = 340, 8  # a grid's width on the page, and the smallest text there, in pixels
@@ -134,7 +133,7 @@ def view(walk: Walkthrough) -> View:
         lines=tuple(_lines(walk, steps, limits)),
         pool=pooled and _grid("pool", "", pooled.window, limits[_before_pooling(walk)]),
         pooled=pooled and f"{_pool_words(walk)} {_number(pooled.value, limits[_before_pooling(walk)])}",
-        data=_data(walk, limits) if _count(walk) <= _MOST_NUMBERS else None,
+        data=data_of(walk),
         colours=" ".join(figures.default_palette(signed=True).colours),
     )
 
@@ -153,19 +152,8 @@ def twin(walk: Walkthrough) -> dict[str, Any]:
         "sliding": walk.sliding,
         "receptive_field": walk.receptive_field,
         "display_limits": limits,
-        "numbers": _data(walk, limits) if _count(walk) <= _MOST_NUMBERS else None,
+        "numbers": data_of(walk),
     }
-
-
-def limits_of(walk: Walkthrough) -> dict[str, float]:
-    """At which |value| the colour saturates: one limit for all channels of the same maps."""
-    found = {
-        "input": [*walk.maps],
-        "kernel": [kernel.weights for kernel in walk.kernels],
-        "output": [kernel.output for kernel in walk.kernels],
-        **{f"stage{at}": [*stage.maps] for at, stage in enumerate(walk.stages)},
-    }
-    return {name: display_limit([values.astype(np.float64) for values in maps]) for name, maps in found.items()}
 
 
 def _check(walk: Walkthrough) -> None:
@@ -326,64 +314,3 @@ def _number(value: float, limit: float, *, more: int = 1) -> str:
 
 def _signed(value: float, limit: float) -> str:
     return f"{'−' if value < 0 else '+'} {_number(abs(value), limit)}"
-
-
-def decimals(limit: float) -> int:
-    """How many a value on this scale is written with."""
-    return min(6, max(0, 2 - math.floor(math.log10(limit)))) if limit else 2
-
-
-def _count(walk: Walkthrough) -> int:
-    behind = sum(stage.maps.size for stage in walk.stages)
-    return walk.maps.size + 2 * sum(kernel.output.size for kernel in walk.kernels) + behind
-
-
-def _data(walk: Walkthrough, limits: dict[str, float]) -> dict[str, Any]:
-    """Everything that the script looks up: maps as 16-bit integers with a scale each."""
-    height, width = walk.kernels[0].output.shape
-    fields = [walk.field(row, 0) for row in range(height)], [walk.field(0, column) for column in range(width)]
-    return {
-        "shape": [height, width],
-        "photo": list(walk.pixels.shape[1:]),
-        "input": list(walk.shape),
-        "padded": list(walk.maps.shape[1:]),
-        "kernel": list(walk.sliding.kernel),
-        "stride": list(walk.sliding.stride),
-        "dilation": list(walk.sliding.dilation),
-        "before": list(walk.sliding.before),
-        "limits": limits,
-        "decimals": {name: decimals(limit) for name, limit in limits.items()},
-        "rows": [box and [box[0], box[2]] for box in fields[0]],
-        "columns": [box and [box[1], box[3]] for box in fields[1]],
-        "inputs": {str(number): _packed(maps) for number, maps in zip(walk.inputs, walk.maps, strict=True)},
-        "channels": [
-            {
-                "channel": kernel.channel,
-                "inputs": list(kernel.inputs),
-                "weights": [[float(f"{w:.6g}") for w in each.flat] for each in kernel.weights],
-                "bias": kernel.bias,
-                "output": _packed(kernel.output),
-                "rest": _packed(kernel.rest) if kernel.rest.any() else None,
-                "stages": [_packed(stage.maps[at]) for stage in walk.stages],
-                "scale": [stage.scale and [stage.scale[at], (stage.shift or (0.0,))[at]] for stage in walk.stages],
-            }
-            for at, kernel in enumerate(walk.kernels)
-        ],
-        "stages": [{"kind": stage.kind, "name": stage.name, **_pooling(stage, height, width)} for stage in walk.stages],
-    }
-
-
-def _pooling(stage: Stage, height: int, width: int) -> dict[str, Any]:
-    if stage.rows is None or stage.columns is None:
-        return {}
-    return {"rows": _windows(stage.rows, height), "columns": _windows(stage.columns, width)}
-
-
-def _windows(windows: Windows, size: int) -> dict[str, Any]:
-    """The places of each window, and for each place the window that it is shown in."""
-    return {"places": [list(places) for places in windows.places], "around": [windows.around(at) for at in range(size)]}
-
-
-def _packed(values: np.ndarray) -> dict[str, Any]:
-    record = encode_heatmap(values.astype(np.float64))
-    return {"shape": record["shape"], "scale": record["scale"], "data": record["data"]}
