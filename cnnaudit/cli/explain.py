@@ -170,7 +170,8 @@ def _print_tables(terminal: "Console", images: Sequence["ImageResult"], verbose:
         for note in _notes(result):
             terminal.print(Text(f"note: {note}", style="yellow"))
         for declined in result.declined:
-            terminal.print(Text(f"{declined.card.name} does not apply: {declined.reason}", style="dim"))
+            what = "does not apply" if declined.flag == "not_applicable" else "gave no map"
+            terminal.print(Text(f"{declined.card.name} {what}: {declined.reason}", style="dim"))
         terminal.print()
 
 

@@ -142,6 +142,7 @@ def test_folders_and_globs_are_expanded(photo: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--time-limit", "0"], "above 0"),
         (["--method", "gradcam"], "Did you mean 'grad_cam'"),
         (["--target", "wolff"], "Did you mean 'wolf'"),
         (["--target", "7"], "0 to 1"),
