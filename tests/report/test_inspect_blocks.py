@@ -88,13 +88,21 @@ def test_what_it_says_to_who_cannot_see_it() -> None:
     assert drawn(1).says == (
         "one, batch norm, ReLU; two; three; sum, ReLU of the input and three, 35 times; output 64 × 56 × 56"
     )
-    assert (drawn(1).name, drawn(1).times, drawn(2).also) == ("layer1.0 … layer1.34", 35, ("stem",))
+    assert (drawn(1).name, drawn(1).times, drawn(2).others) == ("layer1.0 … 34", 35, ("stem",))
+
+
+def test_what_does_not_follow_the_one_before_it_says_so() -> None:
+    aside = Blocks(FOUND.picture, (*FOUND.folds[:2], Fold((BRANCHES,), 1, 5000, "mix", (-1, 0))))
+    drawing = blocks.view(aside).drawings[2]
+    assert (drawing.follows, drawing.others) == (False, ("the picture", "stem"))
+    page = page_of("blocks", blocks.view(aside), scripted=False)
+    assert "takes from the picture and stem, not from what is drawn before it" in page
 
 
 def test_the_page_holds_a_title_and_a_description_for_each_drawing() -> None:
     page = page_of("blocks", blocks.view(FOUND), scripted=False)
     assert page.count("<svg") == page.count("<desc>") == page.count('role="img"') == 3
-    assert "× 35" in page and "takes from stem" in page
+    assert "× 35" in page and "also takes from stem" in page
     assert "<i>norm</i>" not in page and "&lt;i&gt;norm" in page
 
 

@@ -35,7 +35,8 @@ class Drawing:
         width: of each box.
         size: of the whole drawing, width and height.
         lines: between the boxes, as SVG's `d` takes them.
-        also: names of earlier blocks that it takes from besides the one before it.
+        follows: whether it takes from the one before it.
+        others: names of earlier blocks that it takes from.
         start: how far down the lines begin.
     """
 
@@ -47,7 +48,8 @@ class Drawing:
     boxes: tuple[Box, ...]
     lines: tuple[str, ...]
     parameters: str
-    also: tuple[str, ...]
+    follows: bool
+    others: tuple[str, ...]
     start: float
     says: str
 
@@ -90,7 +92,8 @@ def _drawing(found: Blocks, at: int) -> Drawing:
         boxes=tuple(boxes),
         lines=tuple(lines),
         parameters=numbers.count(fold.parameters),
-        also=tuple(
+        follows=at - 1 in fold.inputs,
+        others=tuple(
             _named(found.folds[taken]) if taken != _PICTURE else "the picture"
             for taken in fold.inputs
             if taken != at - 1
@@ -217,8 +220,15 @@ def _title(fold: Fold) -> str:
 
 
 def _named(fold: Fold) -> str:
-    first = fold.blocks[0].name
-    return first if fold.last == first else f"{first} … {fold.last}" if first and fold.last else first or fold.last
+    """The first block and the last; what their dotted names begin with alike is said once."""
+    first, last = fold.blocks[0].name, fold.last
+    if first == last or not (first and last):
+        return first or last
+    one, other = first.split("."), last.split(".")
+    same = next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)) - 1
+    )
+    return f"{first} … {'.'.join(other[same:])}"
 
 
 def _says(fold: Fold, nodes: Sequence[tuple[tuple[int, ...], Node]]) -> str:
