@@ -51,7 +51,7 @@ def test_command(arguments: list[str]) -> None:
     assert list(Path("reports").glob("*.html"))
 
 
-@pytest.mark.parametrize("source", blocks("python"), ids=["load", "wrap", "train"])
+@pytest.mark.parametrize("source", blocks("python"), ids=["load", "wrap", "inspect", "train"])
 def test_python(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(source, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()

@@ -66,7 +66,7 @@ def test_the_table_has_memory_and_all_of_the_receptive_field() -> None:
     assert rows[0][-6:] == ["multiply-adds", "memory", "receptive field", "its jump", "its offset", "dead units"]
     deeper = rows[4]
     assert deeper[:3] == ["3", "Conv2d", "3 × 3"]
-    assert deeper[-5:-1] == ["1.51\u202fkB", "8 × 8", "2 × 2", "3.5 × 3.5"]
+    assert deeper[-5:-1] == ["1.51 kB", "8 × 8", "2 × 2", "3.5 × 3.5"]
 
 
 def test_dead_units_are_counted_in_the_table() -> None:
@@ -138,7 +138,7 @@ def test_frames_and_words_say_what_was_found() -> None:
     assert '<rect class="outer" x="0" y="1" width="24" height="5"/>' in html
     assert '<rect class="inner" x="4" y="2" width="6" height="3"/>' in html
     assert "can see 5 × 30, cut off at the edges" in html
-    assert "looks at 3 × 6; 25\u202f% of what it can see" in html
+    assert "looks at 3 × 6; 25 % of what it can see" in html
 
 
 def test_a_position_that_is_off_has_no_dashed_frame() -> None:

@@ -8,6 +8,7 @@ from cnnaudit.report import numbers
 from cnnaudit.report.inspection import (
     ablation,
     activations,
+    blocks,
     embedding,
     exemplars,
     feature_visualization,
@@ -20,6 +21,7 @@ from cnnaudit.report.training import layers
 from cnnaudit.results import InspectionFacts
 
 SECTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "blocks": ("Blocks", blocks.view),
     "filters": ("Filters", filters.view),
     "activations": ("Feature maps", activations.view),
     "fields": ("Where layers look", fields.view),

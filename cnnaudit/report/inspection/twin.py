@@ -6,6 +6,7 @@ from typing import Any
 from cnnaudit.report.inspection import (
     ablation,
     activations,
+    blocks,
     embedding,
     exemplars,
     feature_visualization,
@@ -17,6 +18,7 @@ from cnnaudit.report.inspection.opening import opening
 from cnnaudit.results import InspectionFacts
 
 SECTIONS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "blocks": blocks.twin,
     "filters": filters.twin,
     "activations": activations.twin,
     "fields": fields.twin,
