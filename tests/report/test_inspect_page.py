@@ -57,7 +57,7 @@ def test_the_contents_lead_to_every_section_in_the_order_of_the_page() -> None:
 
 
 def test_ids_are_given_once() -> None:
-    ids = [each["id"] for _, each in Tags(whole().html()).tags if "id" in each]
+    ids = [str(each["id"]) for _, each in Tags(whole().html()).tags if "id" in each]
     assert sorted(ids) == sorted(set(ids))
 
 
