@@ -14,8 +14,8 @@ from cnnaudit.inspection.exemplars import exemplars
 from cnnaudit.inspection.meanings import Meanings
 from cnnaudit.inspection.paired import chance, difference, mean_change
 from cnnaudit.inspection.photo_sets import Photos, PhotoSet, photo_set
-from cnnaudit.inspection.silencing import Silenced, Survey, Surveyed
-from cnnaudit.inspection.units import some_layers
+from cnnaudit.inspection.silencing import Silenced, Survey, Surveyed, log_odds
+from cnnaudit.inspection.units import unit_layers
 from cnnaudit.inspection.watching import Progress, called, running
 from cnnaudit.results import Ablation, Loss, Meaning, UnitAblation
 from cnnaudit.shapes import Pixels
@@ -35,27 +35,29 @@ def ablation(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Ablation:
-    r"""Accuracy, recall of each class and its logit without single units, with 95 % intervals.
+    r"""Accuracy, recall of each class, its logit and its log-odds without single units, with 95 % intervals.
 
     A unit is set to its mean over all positions and pictures, wherever the layer returns it. The units that matter
-    are found to first order: with the activations $a$ of unit $c$, their mean $\bar a$ and the log-odds
-    $\ell_y$ of a picture's class $y$, the largest of $|\operatorname{mean}_{x: y(x) = k} \sum_p (\bar a - a_p)\,
-    \partial \ell_y / \partial a_p|$ over the classes $k$ (Molchanov et al., CVPR 2019, arXiv 1906.10771,
-    equation 8, with the mean in the place of zero). What is reported of them is measured, on the same pictures.
+    are found to first order: with the activations $a_p$ of a unit, their mean $\bar a$ and the log-odds $\ell$ of
+    class $k$, in pictures of it those with the lowest mean of $\sum_p (\bar a - a_p)\, \partial \ell / \partial a_p$
+    among the units that are more active there than on average, one class after the other (the estimate is that of
+    Molchanov et al., CVPR 2019, arXiv 1906.10771, equation 8, with the mean in the place of zero). What is reported
+    of them is measured, on the same pictures.
 
     Args:
         photos: as in `exemplars`. Where the classes are not known, or not the network's own, what it answers with
             all its units counts as right.
-        layer: a module that returns one tensor with channels; by default the last activation function behind a
-            convolution.
-        units: how many, or which channels.
+        layer: a module that returns one tensor with channels; by default the last but one activation function
+            behind a convolution. Behind the last, maps are often only averaged, and a unit's mean then shifts
+            all classes alike.
+        units: at most how many, or which channels.
         classes: the true class of each picture, where `photos` does not say.
         batch_size: pictures that the network is given at a time, at most.
         progress: told after each batch, of twice as many pictures as there are: each is looked at twice.
 
     Returns:
-        The units, the one first with which most changes. Intervals of shares are Newcombe's for paired samples, of
-        logits Student's.
+        The units, those first without which most changes. Intervals of shares are Newcombe's for paired samples, of
+        logits and log-odds Student's.
 
     Raises:
         OptionError: an option is out of range, or `photos` is nothing that can be read.
@@ -67,7 +69,7 @@ def ablation(
     if batch_size < 1 or (isinstance(units, int) and units < 1):
         raise OptionError(f"batch_size and units are at least 1; got {batch_size} and {units}.")
     found = photo_set(classifier, photos, classes)
-    name = some_layers(classifier, most=1)[0] if layer is None else layer
+    name = list(dict.fromkeys(unit_layers(classifier).values()))[-2:][0] if layer is None else layer
     _, shape = called(classifier, [name])[name]
     known = _known(name, shape[0], units)
     run = _Run(classifier, found, batch_size, progress)
@@ -76,19 +78,24 @@ def ablation(
         with running(classifier, pixels):
             survey.add(pixels, truth)
     surveyed = survey.done()
-    estimates = surveyed.estimates.abs().amax(0)
-    chosen = known or estimates.argsort(descending=True, stable=True)[: int(units)].tolist()
-    tally = _tally(run, name, chosen, surveyed, shape)
-    meanings = _meanings(classifier, photos, name, chosen)
-    losses = [tally.losses(place) for place in range(len(chosen))]
+    chosen = dict.fromkeys(known, 0.0) if known else surveyed.chosen(int(units) if isinstance(units, int) else 0)
+    tally = _tally(run, name, list(chosen), surveyed, shape)
+    meanings = _meanings(classifier, photos, name, list(chosen))
+    losses = [tally.losses(place, surveyed.activity[:, unit]) for place, unit in enumerate(chosen)]
     comparisons = sum(len(each) - 1 for each in losses)
     made = [
-        _unit(name, unit, surveyed, float(estimates[unit]), each, comparisons, meanings.get(unit), run.labelled)
-        for unit, each in zip(chosen, losses, strict=True)
+        _unit(name, unit, surveyed, estimate, each, comparisons, meanings.get(unit), run.labelled)
+        for (unit, estimate), each in zip(chosen.items(), losses, strict=True)
     ]
-    made.sort(key=lambda each: -max(abs(loss.change.value) for loss in each.classes))
+    made.sort(key=_effect, reverse=True)
     unread = tuple(dict.fromkeys(found.unread))
     return Ablation(name, shape[0], tally.pictures, run.labelled, known is None, tuple(made), unread)
+
+
+def _effect(each: UnitAblation) -> tuple[float, float]:
+    """How much recall, and the log-odds, of any class change."""
+    odds = [abs(loss.odds.value) for loss in each.classes if loss.odds]
+    return max(abs(loss.change.value) for loss in each.classes), max(odds, default=0.0)
 
 
 def _known(layer: str, channels: int, units: int | Sequence[int]) -> list[int] | None:
@@ -148,7 +155,8 @@ class _Tally:
         self._pictures = torch.zeros(classifier.classes, dtype=torch.long)
         self._right = torch.zeros(classifier.classes, dtype=torch.long)
         self._lost, self._won = (torch.zeros(units, classifier.classes, dtype=torch.long) for _ in range(2))
-        self._sums, self._squares = (torch.zeros(units, classifier.classes, dtype=torch.float64) for _ in range(2))
+        self._sums = torch.zeros(2, 2, units, classifier.classes, dtype=torch.float64)
+        self._odds = torch.zeros(classifier.classes, dtype=torch.float64)
 
     @property
     def pictures(self) -> int:
@@ -162,36 +170,41 @@ class _Tally:
         truth = answers[0] if truth is None else truth
         right = answers == truth
         own = logits.gather(2, truth.expand(len(logits), -1)[..., None])[..., 0]
-        changes = own[1:] - own[0]
+        odds = log_odds(logits, truth)
+        changes = torch.stack([own[1:] - own[0], odds[1:] - odds[0]])
         self._pictures += torch.bincount(truth, minlength=len(self._pictures))
         self._right.index_add_(0, truth, right[0].long())
         self._lost.index_add_(1, truth, (right[0] & ~right[1:]).long())
         self._won.index_add_(1, truth, (~right[0] & right[1:]).long())
-        self._sums.index_add_(1, truth, changes)
-        self._squares.index_add_(1, truth, changes.square())
+        self._sums.index_add_(3, truth, torch.stack([changes, changes.square()]))
+        self._odds.index_add_(0, truth, odds[0])
 
-    def losses(self, place: int) -> list[Loss]:
-        """Of one unit: over all pictures, then of each class that has some."""
-        lost, won = self._lost[place], self._won[place]
-        found = [_loss(None, self.pictures, int(self._right.sum()), int(lost.sum()), int(won.sum()))]
-        for k in self._pictures.nonzero().squeeze(1).tolist():
-            sums = float(self._sums[place, k]), float(self._squares[place, k])
-            counts = int(self._pictures[k]), int(self._right[k]), int(lost[k]), int(won[k])
-            found.append(_loss(self._labels[k], *counts, sums))
-        return found
+    def losses(self, place: int, activity: Tensor) -> list[Loss]:
+        """Of one unit, with its mean in pictures of each class: over all pictures, then of each class that has some."""
+        present = self._pictures.nonzero().squeeze(1).tolist()
+        mean = float((activity * self._pictures).sum()) / self.pictures
+        whole = self._loss(place, None, list(range(len(self._labels))), mean)
+        return [whole, *(self._loss(place, self._labels[k], [k], float(activity[k])) for k in present)]
 
-
-def _loss(label: str | None, n: int, right: int, lost: int, won: int, sums: tuple[float, float] | None = None) -> Loss:
-    return Loss(
-        label=label,
-        before=share(right, n),
-        after=share(right - lost + won, n),
-        change=difference(n, right, lost, won),
-        lost=lost,
-        won=won,
-        p=chance(lost, won),
-        logit=mean_change(n, *sums) if sums else None,
-    )
+    def _loss(self, place: int, label: str | None, classes: list[int], activity: float) -> Loss:
+        counts = self._pictures, self._right, self._lost[place], self._won[place]
+        n, right, lost, won = (int(each[classes].sum()) for each in counts)
+        sums = self._sums[:, :, place, classes[0]].T.tolist()
+        (logit, _), (odds, odds_p) = (mean_change(n if label is not None else 0, *each) for each in sums)
+        return Loss(
+            label=label,
+            before=share(right, n),
+            after=share(right - lost + won, n),
+            change=difference(n, right, lost, won),
+            lost=lost,
+            won=won,
+            p=chance(lost, won),
+            activity=activity,
+            logit=logit,
+            odds=odds,
+            odds_before=float(self._odds[classes].sum()) / n,
+            odds_p=odds_p,
+        )
 
 
 def _tally(run: _Run, layer: str, units: Sequence[int], surveyed: Surveyed, shape: tuple[int, ...]) -> _Tally:
@@ -229,5 +242,15 @@ def _unit(
     whole, *classes = losses
     largest = max(range(len(classes)), key=lambda place: abs(classes[place].change.value))
     hurt = largest if classes[largest].p * comparisons <= _LEVEL else None
-    said = claim(layer, unit, None if hurt is None else classes[hurt], meaning, labelled=labelled)
-    return UnitAblation(unit, float(surveyed.mean[unit]), estimate, whole, tuple(classes), hurt, meaning, said)
+    doubted = _doubted(classes, comparisons)
+    said = claim(layer, unit, classes, hurt, doubted, meaning, labelled=labelled)
+    return UnitAblation(unit, float(surveyed.mean[unit]), estimate, whole, tuple(classes), hurt, doubted, meaning, said)
+
+
+def _doubted(classes: Sequence[Loss], comparisons: int) -> int | None:
+    falling = [
+        place
+        for place, loss in enumerate(classes)
+        if loss.odds and loss.odds.value < 0 and loss.odds_p * comparisons <= _LEVEL
+    ]
+    return max(falling, key=lambda place: classes[place].activity, default=None)

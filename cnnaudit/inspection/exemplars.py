@@ -18,11 +18,12 @@ from cnnaudit.inspection.photo_sets import Photos, PhotoSet, photo_set
 from cnnaudit.inspection.receptive_field import receptive_field
 from cnnaudit.inspection.units import some_layers
 from cnnaudit.inspection.watching import Progress, called, watch
-from cnnaudit.results import Exemplars, LayerExemplars, Patch, ReceptiveField, UnitExemplars
+from cnnaudit.results import Exemplars, LayerExemplars, Meaning, Patch, ReceptiveField, UnitExemplars
 from cnnaudit.results.effective_fields import Box
 from cnnaudit.shapes import Photo, Pixels
 
 _AGAIN = 64
+_MEANT = 30  # best patches by which it is told what a unit shows, at most a tenth of the pictures
 
 
 def exemplars(
@@ -69,14 +70,15 @@ def exemplars(
     found = photo_set(classifier, photos, classes)
     names = some_layers(classifier) if layers is None else known_layers(layers)
     probed = called(classifier, names)
-    best = {name: Best(shape[0], min(k, len(found)), classifier.device) for name, (_, shape) in probed.items()}
+    meanings = Meanings.of(photos, classifier.input_size)
+    kept = min(len(found), max(k, min(_MEANT, len(found) // 10) if meanings else 0))
+    best = {name: Best(shape[0], kept, classifier.device) for name, (_, shape) in probed.items()}
     calls = {name: times for name, (times, _) in probed.items()}
     pictures = watch(
         classifier, found, calls, lambda name, *seen: best[name].add(*seen), batch_size=batch_size, progress=progress
     )
-    watched = [_watched(classifier, name, probed[name][1], best[name], units) for name in names]
+    watched = [_watched(classifier, name, probed[name][1], best[name], k, units) for name in names]
     cut = _cut(classifier, found, watched)
-    meanings = Meanings.of(photos, classifier.input_size)
     return Exemplars(
         pictures,
         found.truth is not None,
@@ -101,6 +103,7 @@ class _Layer:
 
     Attributes:
         wins: of each unit that varies, the pictures and positions of its best patches with the values there.
+        shown: how many of these patches are cut out; all of them tell what the unit shows.
         mean, deviation, prominence: of each unit, see `UnitExemplars`.
         units: the chosen ones.
     """
@@ -109,6 +112,7 @@ class _Layer:
     shape: tuple[int, ...]
     field: ReceptiveField | None
     wins: Mapping[int, Sequence[_Win]]
+    shown: int
     mean: Sequence[float]
     deviation: Sequence[float]
     prominence: Sequence[float]
@@ -119,6 +123,10 @@ class _Layer:
         """The units that are the same everywhere."""
         return tuple(unit for unit in range(self.shape[0]) if unit not in self.wins)
 
+    def best(self, unit: int) -> Sequence[_Win]:
+        """Of the patches that are cut out; none of a unit that is the same everywhere."""
+        return self.wins.get(unit, ())[: self.shown]
+
     def box(self, position: tuple[int, ...], picture: tuple[int, int]) -> Box:
         """What a position sees."""
         if self.field is None:
@@ -127,19 +135,19 @@ class _Layer:
 
 
 def _watched(
-    classifier: Classifier, name: str, shape: tuple[int, ...], best: Best, units: int | Sequence[int] | None
+    classifier: Classifier, name: str, shape: tuple[int, ...], best: Best, k: int, units: int | Sequence[int] | None
 ) -> _Layer:
     if not best.finite:
         raise ModelError(f"{name!r} returns values that are not finite. Are the weights damaged?")
     mean, deviation = best.spread()
-    reached = best.values.cpu().double()
+    reached = best.values[:, :k].cpu().double()
     reached = reached.where(reached > -torch.inf, torch.nan).nanmean(1)
     prominence = torch.where(deviation > 0, (reached - mean) / deviation, 0.0)
     wins = _wins(best, shape[1:])
     order = [unit for unit in prominence.argsort(descending=True, stable=True).tolist() if unit in wins]
     chosen = _units(name, shape[0], units, order)
     spread = mean.tolist(), deviation.tolist(), prominence.tolist()
-    return _Layer(name, shape, _field(classifier, name), wins, *spread, chosen)
+    return _Layer(name, shape, _field(classifier, name), wins, k, *spread, chosen)
 
 
 def _wins(best: Best, grid: tuple[int, ...]) -> dict[int, list[_Win]]:
@@ -189,7 +197,7 @@ class _Cut:
 def _cut(classifier: Classifier, found: PhotoSet, layers: Sequence[_Layer]) -> _Cut:
     wanted: dict[int, set[tuple[_Layer, tuple[int, ...]]]] = defaultdict(set)
     for layer in layers:
-        for win in (win for unit in layer.units for win in layer.wins.get(unit, ())):
+        for win in (win for unit in layer.units for win in layer.best(unit)):
             wanted[win.place].add((layer, win.position))
     patches: dict[_Key, tuple[Box, Photo]] = {}
     labels: dict[int, str] = {}
@@ -235,7 +243,7 @@ def _unit(layer: _Layer, unit: int, cut: _Cut, found: PhotoSet, parts: Parts | N
             win.position,
             *cut.patches[key],
         )
-        for win in layer.wins.get(unit, ())
+        for win in layer.best(unit)
         if (key := (layer.name, win.place, win.position)) in cut.patches
     )
     return UnitExemplars(
@@ -244,8 +252,12 @@ def _unit(layer: _Layer, unit: int, cut: _Cut, found: PhotoSet, parts: Parts | N
         deviation=layer.deviation[unit],
         prominence=layer.prominence[unit],
         patches=patches,
-        meaning=parts.of([(patch.index, patch.box) for patch in patches]) if parts else None,
+        meaning=_meaning(layer, unit, parts) if parts else None,
     )
+
+
+def _meaning(layer: _Layer, unit: int, parts: Parts) -> Meaning | None:
+    return parts.of([(win.place, win.position) for win in layer.wins.get(unit, ())])
 
 
 def _whole(found: PhotoSet) -> tuple[tuple[str, float], ...]:

@@ -53,11 +53,15 @@ def chance(lost: int, won: int) -> float:
     return min(1.0, 2 * float(special.bdtr(min(lost, won), lost + won, 0.5)))
 
 
-def mean_change(n: int, total: float, squares: float) -> Change | None:
-    """The mean of `n` differences from their sum and sum of squares, with Student's interval; None of fewer than 2."""
+def mean_change(n: int, total: float, squares: float) -> tuple[Change | None, float]:
+    """The mean of `n` differences from their sum and sum of squares with Student's interval, and his p, two-sided.
+
+    Of fewer than two there is none, and p is 1.
+    """
     if n < 2:
-        return None
+        return None, 1.0
     mean = total / n
-    deviation = math.sqrt(max(0.0, squares - n * mean * mean) / (n - 1))
-    reach = float(special.stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    return Change(mean, mean - reach, mean + reach)
+    error = math.sqrt(max(0.0, squares - n * mean * mean) / (n - 1) / n)
+    reach = float(special.stdtrit(n - 1, 0.975)) * error
+    p = 2 * float(special.stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
+    return Change(mean, mean - reach, mean + reach), p

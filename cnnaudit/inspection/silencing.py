@@ -24,12 +24,32 @@ class Surveyed:
 
     Attributes:
         mean: of each over all positions and pictures.
+        activity: the same in the pictures of each class; 0 where there is none.
         estimates: how much each class's mean log-odds would change if a unit were set to its mean, to first
             order; classes without a picture have 0.
     """
 
     mean: Float[Tensor, " c"]
+    activity: Float[Tensor, "k c"]
     estimates: Float[Tensor, "k c"]
+
+    def chosen(self, count: int) -> dict[int, float]:
+        """So many units and their estimates: class by class the next one without which its log-odds would fall most.
+
+        Only units that are more active in pictures of the class than on average count for it, so that a unit is not
+        chosen for what its absence says. Of the classes that comes first which would lose most.
+        """
+        falls = torch.where(self.activity > self.mean, self.estimates, 0.0).clamp(max=0)
+        values, order = falls.sort(dim=1, stable=True)
+        turns = values.argsort(dim=0, stable=True)
+        found: dict[int, float] = {}
+        for rank in range(values.shape[1]):
+            for k in turns[:, rank].tolist():
+                if float(values[k, rank]) < 0:
+                    found.setdefault(int(order[k, rank]), float(values[k, rank]))
+                if len(found) == count:
+                    return found
+        return found
 
 
 class Survey:
@@ -38,8 +58,8 @@ class Survey:
     def __init__(self, classifier: Classifier, layer: str, channels: int, *, estimate: bool) -> None:
         self._classifier, self._layer, self._estimating = classifier, layer, estimate
         device = "cpu" if classifier.device.type == "mps" else classifier.device
-        self._sum = torch.zeros(channels, dtype=torch.float64, device=device)
-        self._places = 0
+        self._sums = torch.zeros(classifier.classes, channels, dtype=torch.float64, device=device)
+        self._places = torch.zeros(classifier.classes, dtype=torch.float64, device=device)
         self._slopes = torch.zeros(2, classifier.classes, channels, dtype=torch.float64, device=device)
         self._pictures = torch.zeros(classifier.classes, dtype=torch.float64, device=device)
 
@@ -61,20 +81,20 @@ class Survey:
             logits = self._classifier.logits(pixels)
             truth = logits.argmax(1) if truth is None else truth.to(logits.device)
             slopes = self._gradients(logits, truth, leaves) if self._estimating else ()
+        truth = truth.to(self._sums.device)
         for leaf in leaves:
-            self._sum += leaf.detach().to(self._sum).transpose(0, 1).flatten(1).sum(1)
-            self._places += leaf.numel() // leaf.shape[1]
+            flat = leaf.detach().reshape(*leaf.shape[:2], -1).to(self._sums)
+            self._sums.index_add_(0, truth, flat.sum(2))
+            self._places += flat.shape[2] * torch.bincount(truth, minlength=len(self._places))
         for leaf, slope in zip(leaves, slopes, strict=False):
             wide = leaf.detach().double() * slope, slope.double()
             each = torch.stack([part.reshape(*part.shape[:2], -1).sum(2) for part in wide]).to(self._slopes)
-            self._slopes.index_add_(1, truth.to(each.device), each)
-        self._pictures += torch.bincount(truth, minlength=len(self._pictures)).to(self._pictures)
+            self._slopes.index_add_(1, truth, each)
+        self._pictures += torch.bincount(truth, minlength=len(self._pictures))
 
     def _gradients(self, logits: Tensor, truth: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
         """Of the log-odds of each picture's class, which do not vanish where it is sure as its probability's do."""
-        own = torch.nn.functional.one_hot(truth, logits.shape[1]).bool()
-        others = logits.masked_fill(own, -torch.inf).logsumexp(1)
-        odds = (logits[own] - others).sum()
+        odds = log_odds(logits, truth).sum()
         found = torch.autograd.grad(odds, leaves, allow_unused=True) if odds.requires_grad else [None] * len(leaves)
         slopes = [slope for slope in found if slope is not None]
         if len(slopes) < len(leaves):
@@ -86,10 +106,16 @@ class Survey:
 
     def done(self) -> Surveyed:
         """What was found, on the CPU."""
-        mean = self._sum / self._places
+        mean = self._sums.sum(0) / self._places.sum()
         products, slopes = self._slopes
         estimates = (mean * slopes - products) / self._pictures.clamp(min=1)[:, None]
-        return Surveyed(mean.cpu(), estimates.cpu())
+        return Surveyed(mean.cpu(), (self._sums / self._places.clamp(min=1)[:, None]).cpu(), estimates.cpu())
+
+
+def log_odds(logits: Float[Tensor, "*u n k"], truth: Int64[Tensor, " n"]) -> Float[Tensor, "*u n"]:
+    """The logarithm of p / (1 - p) of each picture's class."""
+    own = torch.nn.functional.one_hot(truth, logits.shape[-1]).bool().expand_as(logits)
+    return (logits * own).sum(-1) - logits.masked_fill(own, -torch.inf).logsumexp(-1)
 
 
 def single(name: str, output: object) -> Tensor:

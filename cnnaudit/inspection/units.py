@@ -1,5 +1,6 @@
 """The layers whose channels count as a network's units: convolutions, taken behind their activation functions."""
 
+from collections import Counter
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -19,7 +20,7 @@ def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, st
     """For each convolution, in the order in which they run, the module behind which its units are read.
 
     That is the activation function which is given the convolution's output, itself or normalised, where both
-    are modules; else the last of them that is one. With `linear` the linear layers too.
+    are modules that are called once; else the last of them that is one. With `linear` the linear layers too.
 
     Raises:
         NotApplicableError: the network has no convolution, nor a linear layer where these count.
@@ -30,15 +31,14 @@ def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, st
         if _has_units(module, linear) or isinstance(module, _NORMS) or type(module).__module__ == activation.__name__
     }
     watchable = {name: module for name, module in modules.items() if not isinstance(module, torch.jit.ScriptModule)}
-    found: dict[str, str] = {}
-    behind = _Behind({name for name, module in watchable.items() if _has_units(module, linear)}, watchable, found)
+    behind = _Behind({name for name, module in watchable.items() if _has_units(module, linear)}, watchable)
     grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
     watched = hooks.watched(watchable, behind.returned)
     with hooks.borrowed(classifier.network), torch.no_grad(), hooks.fed(watchable, behind.given), watched:
         classifier.logits(grey)
-    if not found:
+    if not behind.passed:
         raise NotApplicableError(f"{classifier.name} has no convolution that can be watched. Name layers that run.")
-    return found
+    return behind.found()
 
 
 def _has_units(module: nn.Module, linear: bool) -> bool:
@@ -54,10 +54,16 @@ def some_layers(classifier: Classifier, most: int = 4) -> tuple[str, ...]:
 
 
 class _Behind:
-    """Follows the tensors that some layers return through the modules that take them, and writes down where to."""
+    """Follows the tensors that some layers return through the modules that take them.
 
-    def __init__(self, layers: Set[str], modules: Mapping[str, nn.Module], found: dict[str, str]) -> None:
-        self._layers, self._modules, self._found = layers, modules, found
+    Attributes:
+        passed: by layer, the modules that its output went through, itself included.
+    """
+
+    def __init__(self, layers: Set[str], modules: Mapping[str, nn.Module]) -> None:
+        self._layers, self._modules = layers, modules
+        self.passed: dict[str, list[str]] = {}
+        self._times: Counter[str] = Counter()
         self._followed: dict[int, tuple[Tensor, str]] = {}  # holding a tensor keeps its id its own
         self._taken: dict[str, str] = {}
 
@@ -67,9 +73,17 @@ class _Behind:
             self._taken[name] = followed[1]
 
     def returned(self, name: str, output: Any) -> None:
+        self._times[name] += 1
         layer = name if name in self._layers else self._taken.pop(name, None)
         if layer is None or not isinstance(output, Tensor):
             return
-        self._found[layer] = name
+        self.passed.setdefault(layer, []).append(name)
         if name == layer or isinstance(self._modules[name], _NORMS):
             self._followed[id(output)] = output, layer
+
+    def found(self) -> dict[str, str]:
+        """The last of these modules that is called once, by layer."""
+        return {
+            layer: next((name for name in reversed(names) if self._times[name] == 1), layer)
+            for layer, names in self.passed.items()
+        }

@@ -25,7 +25,11 @@ class Loss:
         change: between the two.
         lost, won: answers that were right only before, and only after.
         p: of so uneven a division of these if the unit did not matter, two-sided.
-        logit: change of the mean logit of the class, in pictures of it; None for all pictures.
+        activity: the unit's mean in pictures of the class.
+        logit: change of the class's mean logit in pictures of it; None for all pictures, and for a single one.
+        odds: the same of its log-odds, the logarithm of p / (1 - p).
+        odds_before: these, with the unit.
+        odds_p: of so large a mean change if there were none, two-sided.
     """
 
     label: str | None
@@ -35,7 +39,11 @@ class Loss:
     lost: int
     won: int
     p: float
+    activity: float
     logit: Change | None
+    odds: Change | None
+    odds_before: float
+    odds_p: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +53,14 @@ class UnitAblation:
     Attributes:
         unit: the channel's number.
         mean: what it was set to.
-        estimate: the criterion's value, by which it was chosen.
+        estimate: how much the log-odds of the class for which it was chosen would change, to first order; for a
+            named unit the largest of any class; 0 where that was not computed.
         whole: over all pictures.
         classes: in the order of the network's labels; those without a picture are left out.
-        hurt: the place in `classes` of the one that changes most, where that is more than chance at 5 % for all
-            classes and units together; else None.
+        hurt: the place in `classes` of the one whose recall changes most, where that is more than chance at 5 %
+            for all classes and units together; else None.
+        doubted: likewise of the one whose log-odds fall; of several that do, the one in which the unit is most
+            active.
         meaning: what its best patches show; None where no parts are marked in the pictures.
         claim: the same in words.
     """
@@ -60,6 +71,7 @@ class UnitAblation:
     whole: Loss
     classes: tuple[Loss, ...]
     hurt: int | None
+    doubted: int | None
     meaning: Meaning | None
     claim: str
 
@@ -74,7 +86,7 @@ class Ablation:
         labelled: whether right is what the pictures' classes say; otherwise it is what the network itself
             answers with all its units.
         chosen: whether the units were chosen by the criterion, not named.
-        units: the one with the largest change first.
+        units: those first without which recall changes most, then log-odds.
         unread: the files that could not be read, each with the reason.
     """
 

@@ -37,7 +37,7 @@ class Meaning:
 
     Attributes:
         part: the background's name, the class of what is before it, or what these classes have in common.
-        patches: on how many of the best patches most pixels are of this part.
+        patches: how many of the best patches show this part in their middle; of at least as many as are drawn.
         chance: share of patches at random places of random pictures of which the same is true.
         is_sure: whether the lower end of the interval is above one half and above chance.
     """

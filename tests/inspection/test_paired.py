@@ -39,8 +39,12 @@ def test_nothing_changes() -> None:
 
 def test_the_mean_change_is_student_s() -> None:
     values = np.random.default_rng(1).normal(0.3, 2, 25)
-    found = mean_change(25, float(values.sum()), float((values**2).sum()))
-    interval = stats.ttest_1samp(values, 0).confidence_interval()
+    found, p = mean_change(25, float(values.sum()), float((values**2).sum()))
+    expected = stats.ttest_1samp(values, 0)
+    interval = expected.confidence_interval()
     assert found is not None
+    assert p == pytest.approx(expected.pvalue)
     assert (found.value, found.low, found.high) == pytest.approx((values.mean(), interval.low, interval.high))
-    assert mean_change(1, 1.0, 1.0) is None
+    assert mean_change(1, 1.0, 1.0) == (None, 1.0)
+    assert mean_change(3, 0.0, 0.0)[1] == 1
+    assert mean_change(3, 3.0, 3.0)[1] == 0

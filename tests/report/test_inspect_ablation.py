@@ -17,15 +17,22 @@ def share(right: int) -> Share:
 
 
 def loss(label: str | None, before: int, after: int) -> Loss:
-    change = (after - before) / 100
+    value = (after - before) / 100
+    change = Change(value, value - 0.1, value + 0.08)
     lost, won = max(0, before - after), max(0, after - before)
-    difference = Change(change, change - 0.1, change + 0.08)
-    return Loss(label, share(before), share(after), difference, lost, won, 0.001, None if label is None else difference)
+    odds = None if label is None else change
+    return Loss(label, share(before), share(after), change, lost, won, 0.001, 0.5, odds, odds, 3.31, 0.001)
 
 
-def facts(*classes: Loss, hurt: int | None = None, meaning: Meaning | None = None, labelled: bool = True) -> Ablation:
-    said = claim("conv4", 37, None if hurt is None else classes[hurt], meaning, labelled=labelled)
-    unit = UnitAblation(37, 0.2, 1.5, loss(None, 98, 80), classes, hurt, meaning, said)
+def facts(
+    *classes: Loss,
+    hurt: int | None = None,
+    doubted: int | None = None,
+    meaning: Meaning | None = None,
+    labelled: bool = True,
+) -> Ablation:
+    said = claim("conv4", 37, classes, hurt, doubted, meaning, labelled=labelled)
+    unit = UnitAblation(37, 0.2, 1.5, loss(None, 98, 80), classes, hurt, doubted, meaning, said)
     return Ablation("conv4", 128, 200, labelled, True, (unit,), ())
 
 
@@ -45,7 +52,7 @@ def page(found: Ablation) -> str:
         ),
         (1, None, True, "Without channel 37 of conv4, wolf recall falls from 97\u202f% to 61\u202f%."),
         (0, None, True, "Without channel 37 of conv4, husky recall rises from 90\u202f% to 99\u202f%."),
-        (None, SNOW, True, f"{FIRES}no class changes by more than chance."),
+        (None, SNOW, True, f"{FIRES}nothing changes by more than chance."),
         (1, None, False, "Without channel 37 of conv4, 61\u202f% of the answers “wolf” stay."),
     ],
 )
@@ -53,6 +60,11 @@ def test_claims(hurt: int | None, meaning: Meaning | None, labelled: bool, says:
     found = facts(loss("husky", 90, 99), loss("wolf", 97, 61), hurt=hurt, meaning=meaning, labelled=labelled)
     assert found.units[0].claim == says
     assert says in page(found)
+
+
+def test_where_recall_stays_the_log_odds_speak() -> None:
+    found = facts(loss("husky", 100, 100), loss("wolf", 100, 96), doubted=1, meaning=SNOW)
+    assert found.units[0].claim == f"{FIRES}the log-odds of wolf fall from 3.31 to 3.27 where it is right."
 
 
 def test_the_axis_holds_all_intervals_and_zero() -> None:

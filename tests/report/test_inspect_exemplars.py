@@ -11,7 +11,6 @@ from cnnaudit.report.inspection import exemplars
 from cnnaudit.report.plain import plain
 from cnnaudit.results import Exemplars, LayerExemplars, Meaning, Patch, ReceptiveField, Share, UnitExemplars
 
-
 FIELD = ReceptiveField((5, 5), (1, 1), (2, 2))
 
 

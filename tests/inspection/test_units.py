@@ -1,0 +1,63 @@
+"""Where the units of convolutions are read."""
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+import cnnaudit as ca
+from cnnaudit.errors import NotApplicableError
+from cnnaudit.inspection.units import some_layers, unit_layers
+from tests import networks
+
+
+def test_behind_normalisation_and_activation() -> None:
+    found = unit_layers(networks.classifier("mobilenet_v2"))
+    assert found["features.0.0"] == "features.0.2"
+    assert found["features.3.conv.1.0"] == "features.3.conv.1.2"
+    assert found["features.3.conv.2"] == "features.3.conv.3"
+    assert found["features.18.0"] == "features.18.2"
+
+
+def test_a_module_that_is_called_several_times_is_passed_over() -> None:
+    found = unit_layers(ca.Classifier(torchvision.models.resnet18(num_classes=4), input_size=(32, 32)))
+    assert found["layer1.0.conv1"] == "layer1.0.bn1"
+    assert found["conv1"] == "relu"
+    assert unit_layers(networks.classifier("in_place"))["stem"] == "norm"
+
+
+def test_functions_are_not_seen() -> None:
+    assert unit_layers(networks.classifier("functional")) == {"first": "first", "second": "second"}
+
+
+def test_linear_layers_where_asked_for() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3), nn.Tanh(), nn.Linear(3, 2))
+    classifier = ca.Classifier(network, input_size=(4, 4), channels=1)
+    assert unit_layers(classifier) == {"0": "0"}
+    assert unit_layers(classifier, linear=True) == {"0": "0", "2": "3", "4": "4"}
+
+
+def test_layers_that_do_not_run_are_left_out() -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.used(x).mean((2, 3))
+
+    assert unit_layers(ca.Classifier(Idle(), input_size=(4, 4), channels=1)) == {"used": "used"}
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, 1), (3, 3), (100, 52)])
+def test_some_layers_end_with_the_last(most: int, expected: int) -> None:
+    found = some_layers(networks.classifier("mobilenet_v2"), most)
+    assert found[-1] == "features.18.2"
+    assert len(found) == expected
+    assert len(set(found)) == len(found)
+
+
+def test_no_convolution() -> None:
+    with pytest.raises(NotApplicableError, match="no convolution"):
+        unit_layers(networks.classifier("mlp"))
+    assert torch.is_grad_enabled()
