@@ -18,7 +18,7 @@ from cnnaudit.results import Kernel, ReceptiveField, Sliding, Stage, Walkthrough
 from cnnaudit.shapes import Pixels
 
 _CHANNELS, _INPUTS = 4, 128
-_NUMBERS = 700_000
+_NUMBERS = 650_000
 """What a page carries without growing heavy: in two bytes each, somewhat less than 2 MB as text."""
 
 

@@ -10,37 +10,11 @@ import numpy as np
 from cnnaudit.errors import CnnAuditError
 from cnnaudit.report import figures, numbers
 from cnnaudit.report.encoding import display_codes
-from cnnaudit.report.inspection.walk_data import data_of, decimals, limits_of
+from cnnaudit.report.inspection.number_grids import Grid, grid_of, written
+from cnnaudit.report.inspection.walk_data import data_of, limits_of
 from cnnaudit.results import Stage, Steps, Walkthrough
 
 _LONGEST_PICTURE = 112
-_CELL, _LARGEST_FONT, _CHARACTER = 48, 15, 0.6
-_ROOM, _SMALLEST = 340, 8  # a grid's width on the page, and the smallest text there, in pixels
-_DARK_BELOW = 0.36  # luminance of a cell on which text is white
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One number of a grid: where it stands, its colour and its text; `padded` where the network made it up."""
-
-    across: int
-    down: int
-    fill: str
-    on_dark: bool
-    text: str
-    padded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Numbers in squares: `font` is their size where a square is 48 wide, 0 where they do not fit."""
-
-    name: str
-    title: str
-    rows: int
-    columns: int
-    font: float
-    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +103,10 @@ def view(walk: Walkthrough) -> View:
         maps=tuple(_maps(walk, steps, (row, column), limits)),
         grids=_grids(walk, steps, (row, column), limits),
         bars=_bars(steps),
-        rest=_number(steps.rest, limits["output"]),
+        rest=written(steps.rest, limits["output"]),
         lines=tuple(_lines(walk, steps, limits)),
-        pool=pooled and _grid("pool", "", pooled.window, limits[_before_pooling(walk)]),
-        pooled=pooled and f"{_pool_words(walk)} {_number(pooled.value, limits[_before_pooling(walk)])}",
+        pool=pooled and grid_of("pool", "", pooled.window, limits[_before_pooling(walk)]),
+        pooled=pooled and f"{_pool_words(walk)} {written(pooled.value, limits[_before_pooling(walk)])}",
         data=data_of(walk),
         colours=" ".join(figures.default_palette(signed=True).colours),
     )
@@ -219,9 +193,9 @@ def _map(name: str, title: str, values: np.ndarray, limits: dict[str, float], ma
 def _grids(walk: Walkthrough, steps: Steps, at: tuple[int, int], limits: dict[str, float]) -> tuple[Grid, ...]:
     products = float(np.abs(steps.products[0]).max())
     return (
-        _grid("patch", "what lies under the kernel", steps.patch[0], limits["input"], _outside(walk, at)),
-        _grid("kernel", "the kernel", steps.kernel[0], limits["kernel"]),
-        _grid("product", "their products", steps.products[0], products),
+        grid_of("patch", "what lies under the kernel", steps.patch[0], limits["input"], _outside(walk, at)),
+        grid_of("kernel", "the kernel", steps.kernel[0], limits["kernel"]),
+        grid_of("product", "their products", steps.products[0], products),
     )
 
 
@@ -234,31 +208,6 @@ def _outside(walk: Walkthrough, at: tuple[int, int]) -> np.ndarray:
         )
         inside.append((places >= 0) & (places < walk.shape[axis]))
     return ~np.logical_and.outer(inside[0], inside[1])
-
-
-def _grid(name: str, title: str, values: np.ndarray, limit: float, padded: np.ndarray | None = None) -> Grid:
-    rows, columns = values.shape
-    texts = [_number(float(value), limit, more=0) for value in values.flat]
-    longest = max(map(len, texts))
-    font = min(_LARGEST_FONT, round((_CELL - 4) / (_CHARACTER * longest), 1))
-    font = font if font * min(1, _ROOM / columns / _CELL) >= _SMALLEST else 0
-    colours = figures.coloured(display_codes(values.astype(np.float64), limit), figures.default_palette(signed=True))
-    cells = tuple(
-        Cell(
-            at % columns * _CELL,
-            at // columns * _CELL,
-            f"#{bytes(colour).hex()}",
-            _is_dark(colour),
-            text,
-            bool(padded is not None and padded.flat[at]),
-        )
-        for at, (text, colour) in enumerate(zip(texts, colours.reshape(-1, 3), strict=True))
-    )
-    return Grid(name, title, rows, columns, font, cells)
-
-
-def _is_dark(colour: np.ndarray) -> bool:
-    return float((colour / 255.0) @ np.array([0.299, 0.587, 0.114])) < _DARK_BELOW + 0.2
 
 
 def _bars(steps: Steps) -> tuple[Bar, ...]:
@@ -281,14 +230,14 @@ def _lines(walk: Walkthrough, steps: Steps, limits: dict[str, float]) -> Sequenc
     limit = limits["output"]
     total = float(steps.sums.sum()) + steps.rest
     bias = _signed(steps.bias, limit)
-    lines = [Line("bias", "Plus the bias", f"{_number(total, limit)} {bias} = {_number(steps.output, limit)}")]
+    lines = [Line("bias", "Plus the bias", f"{written(total, limit)} {bias} = {written(steps.output, limit)}")]
     before, from_limit = steps.output, limit
     changing = [(at, stage) for at, stage in enumerate(walk.stages) if stage.kind != "pooling"]
     for (at, stage), value in zip(changing, steps.behind, strict=True):
         own = limits[f"stage{at}"]
         added = value - before
-        words = _calculation(stage, 0, _number(before, from_limit), _signed(added, own))
-        lines.append(Line(f"stage{at}", stage.name, f"{words} = {_number(value, own)}"))
+        words = _calculation(stage, 0, written(before, from_limit), _signed(added, own))
+        lines.append(Line(f"stage{at}", stage.name, f"{words} = {written(value, own)}"))
         before, from_limit = value, own
     return lines
 
@@ -306,11 +255,5 @@ def _pool_words(walk: Walkthrough) -> str:
     return "the largest:" if walk.pooling and walk.pooling.name.startswith("max") else "the mean:"
 
 
-def _number(value: float, limit: float, *, more: int = 1) -> str:
-    """With three digits where the value is as large as `limit`, and `more` decimals."""
-    text = f"{value:.{decimals(limit) + more}f}"
-    return text.lstrip("-") if not float(text) else text.replace("-", "−")
-
-
 def _signed(value: float, limit: float) -> str:
-    return f"{'−' if value < 0 else '+'} {_number(abs(value), limit)}"
+    return f"{'−' if value < 0 else '+'} {written(abs(value), limit)}"
