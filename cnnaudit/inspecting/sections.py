@@ -141,7 +141,9 @@ def _exemplars(asked: Asked) -> Exemplars:
         parts.append(
             inspection.exemplars(asked.classifier, photos, layers=[ablated.layer], units=units, progress=asked.told)
         )
-    return replace(parts[0], layers=tuple(layer for part in parts for layer in part.layers))
+    ran = {each.name: place for place, each in enumerate(asked.architecture.layers)}  # without whole blocks
+    found = (layer for part in parts for layer in part.layers)
+    return replace(parts[0], layers=tuple(sorted(found, key=lambda each: ran.get(each.layer, len(ran)))))
 
 
 def _feature_visualization(asked: Asked) -> Visualizations:
