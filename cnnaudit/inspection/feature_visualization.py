@@ -27,7 +27,7 @@ def visualize_feature(
     classifier: Classifier,
     wanted: Wanted,
     *,
-    steps: int = 128,
+    steps: int = 96,
     copies: int = 1,
     diversity: float = 0.5,
     size: int | tuple[int, int] | None = None,
@@ -52,7 +52,8 @@ def visualize_feature(
         diversity: how much likeness of an objective's copies costs, as a share of its activation.
         size: of the pictures; by default the network's input size, but no side beyond 128 if it runs there.
         rate: Adam's step size.
-        shaking: how far pictures are moved, turned and scaled.
+        shaking: how far pictures are moved, turned and scaled in the first half of the steps; then ever
+            less, and in the last quarter not at all.
         best: for a layer and channel, the largest activation known of a dataset.
         seed: of everything random.
         progress: told how many steps of pictures are done, and of how many.

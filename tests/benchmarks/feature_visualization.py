@@ -1,7 +1,7 @@
 """Feature visualisation of many channels, against lucent (`pip install torch-lucent`).
 
-    python tests/benchmarks/feature_visualization.py [--model mobilenet_v2] [--layer features.14.conv.0.0] \
-        [--channels 64] [--steps 32] [--size 128] [--threads 2] [--repeats 3]
+    python tests/benchmarks/feature_visualization.py [--model mobilenet_v2] [--layers NAME,NAME] [--channels 64] \
+        [--steps 32] [--size 128] [--threads 2] [--repeats 3]
 
 Both make a picture of the same size for each of the same channels, with the same number of steps, on the
 same network, by Fourier parametrisation with decorrelated colours, Adam at 0.05 and random shifts, turns and
@@ -9,10 +9,12 @@ scales. lucent makes one after the other, as its `render_vis` is called, and giv
 exactly `--size` (its own default enlarges them to 224). Ours goes by `visualize_feature`. The sides take
 turns; medians of the whole are printed, and their ratio. Of the repeats, the first is not counted where
 others follow. lucent's time is proportional to the channels: `--sample N` runs it on N of them, and scales up.
-Weights are random, with batch-norm statistics off their defaults.
+It has a copy of the network of its own, since it leaves its hooks on it. Weights are random, with batch-norm
+statistics off their defaults.
 """
 
 import argparse
+import copy
 import statistics
 import time
 import warnings
@@ -50,10 +52,24 @@ def by_us(classifier: ca.Classifier, layer: str, channels: range, steps: int, si
     return time.perf_counter() - clock
 
 
+def medians(
+    network: nn.Module, classifier: ca.Classifier, layer: str, arguments: argparse.Namespace
+) -> tuple[float, float]:
+    """Seconds, ours and lucent's."""
+    all_of, some = range(arguments.channels), range(arguments.sample or arguments.channels)
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(arguments.repeats):
+        times[0].append(by_us(classifier, layer, all_of, arguments.steps, arguments.size))
+        theirs = by_lucent(copy.deepcopy(network), layer, some, arguments.steps, arguments.size)
+        times[1].append(theirs * len(all_of) / len(some))
+    first = int(arguments.repeats > 1)
+    return statistics.median(times[0][first:]), statistics.median(times[1][first:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mobilenet_v2")
-    parser.add_argument("--layer", default="features.14.conv.0.0")
+    parser.add_argument("--layers", default="features.4.conv.0.0,features.9.conv.0.0,features.14.conv.0.0")
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--size", type=int, default=128)
@@ -65,20 +81,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     network = build(arguments.model).eval()
     classifier = ca.Classifier(network, input_size=arguments.size, mean=MEAN, std=STD)
-    all_of, some = range(arguments.channels), range(arguments.sample or arguments.channels)
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(arguments.repeats):
-        ours = by_us(classifier, arguments.layer, all_of, arguments.steps, arguments.size)
-        theirs = by_lucent(network, arguments.layer, some, arguments.steps, arguments.size)
-        times[0].append(ours)
-        times[1].append(theirs * len(all_of) / len(some))
-        print(f"ours {ours:.1f} s, lucent {times[1][-1]:.1f} s", flush=True)
-    first = int(arguments.repeats > 1)
-    ours, theirs = (statistics.median(each[first:]) for each in times)
-    print(
-        f"{arguments.model} {arguments.layer}, {arguments.channels} channels, {arguments.steps} steps, "
-        f"{arguments.size} x {arguments.size}: ours {ours:.1f} s, lucent {theirs:.1f} s, ratio {theirs / ours:.1f}"
-    )
+    for layer in arguments.layers.split(","):
+        ours, theirs = medians(network, classifier, layer, arguments)
+        print(
+            f"{arguments.model} {layer}, {arguments.channels} channels, {arguments.steps} steps, "
+            f"{arguments.size} x {arguments.size}: ours {ours:.1f} s, lucent {theirs:.1f} s, ratio {theirs / ours:.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

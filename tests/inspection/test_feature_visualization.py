@@ -10,6 +10,7 @@ from networks import ARCHITECTURES, Alternating, Detached, InPlace, classifier, 
 from torch import Tensor, nn
 
 import cnnaudit as ca
+from cnnaudit import hooks
 from cnnaudit.errors import (
     LayerError,
     MethodError,
@@ -26,7 +27,9 @@ from cnnaudit.inspection import (
     neuron,
     visualize_feature,
 )
+from cnnaudit.inspection.visualizing import grouping
 from cnnaudit.inspection.visualizing.batching import AT_ONCE
+from cnnaudit.inspection.visualizing.folding import folded
 from cnnaudit.models import mnist1d_cnn
 from cnnaudit.results import Visualizations
 
@@ -98,7 +101,7 @@ def test_every_objective_reaches_what_hooks_say() -> None:
     assert found.pictures[6].objective == ("features.3, channel 2 + 2 × (features.3, direction) − 0.25 × (class 3)")
 
 
-def test_the_gradient_climbed_is_that_of_the_mean_over_all_places() -> None:
+def test_what_is_climbed_is_half_the_mean_and_half_the_largest_of_all_places() -> None:
     outputs: dict[str | None, Tensor] = {
         "a": torch.randn(4, 5, 6).requires_grad_(),
         None: torch.randn(3).requires_grad_(),
@@ -106,7 +109,8 @@ def test_the_gradient_climbed_is_that_of_the_mean_over_all_places() -> None:
     clf = small()
     objective = channel("a", 1) - 3 * class_logit(clf, 2) + neuron("a", 0)
     climbed = objective.climbed(outputs)
-    expected = outputs["a"][1].mean() - 3 * outputs[None][2] + outputs["a"][0, 2, 3]
+    row = outputs["a"][1]
+    expected = (row.mean() + row.max()) / 2 - 3 * outputs[None][2] + outputs["a"][0, 2, 3]
     torch.testing.assert_close(climbed, expected)
 
 
@@ -119,6 +123,30 @@ def test_many_at_once_are_as_one_by_one() -> None:
     torch.testing.assert_close(together[:4], alone, atol=2e-3, rtol=0)
     torch.testing.assert_close(together[AT_ONCE], together[AT_ONCE % 12], atol=2e-3, rtol=0)
     assert float((together[0] - together[1]).abs().max()) > 0.05
+
+
+@pytest.mark.parametrize("name", ["resnet", "mobilenet_v2", "in_place", "densenet"])
+def test_folding_changes_nothing_but_the_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clf = classifier(name)
+    layers: frozenset[str | None] = frozenset({LAYERS[name], None})
+    noise = torch.rand(2, 3, *clf.input_size, generator=torch.Generator().manual_seed(3))
+    with hooks.borrowed(clf.network):
+        network = folded(clf, layers, noise)
+        assert network is not clf.network
+        assert len([m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]) < len(
+            [m for m in clf.network.modules() if isinstance(m, nn.BatchNorm2d)]
+        )
+    fast = visualize_feature(clf, (LAYERS[name], [1, 2]), steps=4)
+    monkeypatch.setattr(grouping, "folded", lambda clf, _layers, _pixels: clf.network)
+    plain = visualize_feature(clf, (LAYERS[name], [1, 2]), steps=4)
+    torch.testing.assert_close(pixels(fast), pixels(plain), atol=0.02, rtol=0)
+
+
+def test_a_convolution_that_is_looked_at_is_not_folded() -> None:
+    clf = classifier("in_place")
+    found = visualize_feature(clf, ("stem", [0, 1]), steps=4)
+    reached = output(clf, "stem", pixels(found))
+    assert [each.activation for each in found.pictures] == pytest.approx([float(reached[k, k].max()) for k in (0, 1)])
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

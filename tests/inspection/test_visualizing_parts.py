@@ -15,7 +15,7 @@ from cnnaudit.inspection import Shaking
 from cnnaudit.inspection.visualizing.diversity import likeness
 from cnnaudit.inspection.visualizing.parametrisation import COLOUR_COVARIANCE, Parametrisation, colour_basis
 from cnnaudit.inspection.visualizing.rectifiers import passable
-from cnnaudit.inspection.visualizing.transformations import shaken
+from cnnaudit.inspection.visualizing.transformations import calmed, shaken
 
 CPU = torch.device("cpu")
 SIZES = [(8, 8), (7, 9), (6, 5), (1, 40), (1, 13)]
@@ -34,7 +34,8 @@ def by_numpy(spectrum: np.ndarray, size: tuple[int, int], mean: float) -> np.nda
         number = complex(*spectrum[row, column])
         weighted[row, column] = number / max(frequency, 1 / max(height, width))
     waves = np.fft.irfft2(weighted, s=size, norm="ortho") / 4
-    return 1 / (1 + np.exp(-(waves + math.log(mean / (1 - mean)))))
+    middle = (mean + 0.02) / 1.04
+    return np.clip(1.04 / (1 + np.exp(-(waves + math.log(middle / (1 - middle))))) - 0.02, 0, 1)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -53,6 +54,15 @@ def test_the_parametrisation_has_the_gradient_of_finite_differences(size: tuple[
     form = Parametrisation(3, size, (0.5, 0.4, 0.6), CPU)
     spectra = form.drawn(generator()).double().unsqueeze(0).requires_grad_()
     assert torch.autograd.gradcheck(form.pixels, (spectra,), atol=1e-6, fast_mode=True)
+
+
+def test_black_and_white_can_be_reached_and_left() -> None:
+    form = Parametrisation(1, (8, 8), (0.5,), CPU)
+    spectra = (300 * form.drawn(generator()).unsqueeze(0)).requires_grad_()
+    pixels = form.pixels(spectra)
+    assert [float(edge.detach()) for edge in pixels.aminmax()] == [0, 1]
+    (gradient,) = torch.autograd.grad(pixels[pixels == 1].sum(), spectra)
+    assert float(gradient.abs().max()) > 0
 
 
 def test_a_spectrum_of_zeros_is_the_mean_colour() -> None:
@@ -100,6 +110,14 @@ def test_shifts_and_scales_fill_their_ranges_and_no_more() -> None:
     shifts, scales = matrices[:, :, 2] / 2, 1 / matrices[:, 0, 0]
     assert 0.095 < float(shifts.abs().max()) <= 0.1
     assert 0.8 <= float(scales.min()) < 0.82 < 1.23 < float(scales.max()) <= 1.25 + 1e-6
+
+
+def test_shaking_ends_before_the_search_does() -> None:
+    drawn = Shaking().drawn(100 * 3, (20, 30), generator()).view(100, 3, 2, 3)
+    calm, still = calmed(drawn), torch.eye(2, 3)
+    torch.testing.assert_close(calm[:51], drawn[:51])
+    torch.testing.assert_close(calm[62], still + 0.52 * (drawn[62] - still))
+    torch.testing.assert_close(calm[75:], still.expand(25, 3, 2, 3))
 
 
 def test_signals_are_only_shifted_and_stretched() -> None:

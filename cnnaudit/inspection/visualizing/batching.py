@@ -39,7 +39,7 @@ def batches(
     while left:
         places, before = left[:room], counted.done
         chosen = [objectives[place] for place in places]
-        found = _within_memory(partial(search, classifier, chosen, plan, group.style, counted))
+        found = _within_memory(partial(search, classifier, chosen, plan, group.network, group.style, counted))
         if found is not None:
             left = left[len(places) :]
             yield places, found

@@ -15,6 +15,7 @@ Krizhevsky, Sutskever and Hinton (NeurIPS 2012, section 4.1) uses them.
 
 _SPREAD = 0.01  # of the random numbers that a search begins with
 _CALM = 0.25  # one length of the spectrum for one of the colour before the sigmoid, which it must not saturate
+_BEYOND = 0.02  # how far the sigmoid reaches below 0 and above 1, so that black and white can be reached
 _FAR_FROM_EDGES = (0.05, 0.95)
 
 
@@ -32,8 +33,9 @@ class Parametrisation:
     """From a spectrum `c h w/2+1 2` (real and imaginary part) to a picture in [0, 1].
 
     Frequencies are weighted by 1/f, as in photos, and colours mixed as they vary there; a sigmoid keeps
-    the values in [0, 1], where a spectrum of zeros is the picture of one colour that the network's
-    normalisation takes for the mean.
+    the values in [0, 1]. It reaches a little further and is cut off there, with the gradient that it has
+    without. A spectrum of zeros is the picture of one colour that the network's normalisation takes for
+    the mean.
 
     Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017, section "Preconditioning and
     Parameterization".
@@ -45,7 +47,7 @@ class Parametrisation:
         self._basis = colour_basis().to(device) if channels == 3 else None
         low, high = _FAR_FROM_EDGES
         middle = mean if all(low <= value <= high for value in mean) else (0.5,) * channels
-        self._middle = logit(torch.tensor(middle, device=device)).view(-1, 1, 1)
+        self._middle = logit((torch.tensor(middle, device=device) + _BEYOND) / (1 + 2 * _BEYOND)).view(-1, 1, 1)
 
     def drawn(self, generator: torch.Generator) -> Tensor:
         """A spectrum `c h w/2+1 2` to begin with, of a faint random picture, on the CPU."""
@@ -58,7 +60,8 @@ class Parametrisation:
         waves = torch.fft.irfft2(frequencies, s=self._size, norm="ortho") * _CALM
         if self._basis is not None:
             waves = torch.einsum("ij,njhw->nihw", self._basis.to(waves), waves)
-        return (waves + self._middle).sigmoid()
+        values = (1 + 2 * _BEYOND) * (waves + self._middle).sigmoid() - _BEYOND
+        return values + (values.clamp(0, 1) - values).detach()
 
 
 def _weights(size: tuple[int, int]) -> Tensor:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import NotFiniteError
@@ -14,11 +14,11 @@ from cnnaudit.inspection.visualizing.diversity import likeness
 from cnnaudit.inspection.visualizing.objectives import Objective
 from cnnaudit.inspection.visualizing.parametrisation import Parametrisation
 from cnnaudit.inspection.visualizing.rectifiers import passable
-from cnnaudit.inspection.visualizing.transformations import Shaking, shaken
+from cnnaudit.inspection.visualizing.transformations import Shaking, calmed, shaken
 from cnnaudit.inspection.visualizing.watching import Watcher
 from cnnaudit.shapes import Pixels
 
-_REDIRECTED = 16  # first steps in which gradients get through dead ReLUs; as long as a picture has none, also later
+_REDIRECTED = 16  # steps in which gradients get through dead ReLUs, once a picture has had none at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Plan:
         rate: its step size, in the unit of the spectrum.
         copies: pictures for each objective.
         diversity: how much likeness to the other copies costs, as a share of what was reached.
-        shaking: before every step.
+        shaking: before every step of the first half; then ever less.
         seed: of everything random.
     """
 
@@ -57,6 +57,7 @@ def search(
     classifier: Classifier,
     objectives: Sequence[Objective],
     plan: Plan,
+    network: nn.Module,
     style: str | None,
     stepped: Callable[[int], None],
 ) -> Found:
@@ -66,6 +67,7 @@ def search(
         classifier: borrowed.
         objectives: all with the same layers.
         plan: how.
+        network: the classifier's, or a twin that computes the same; what was reached is asked of its own.
         style: the layer by which copies are kept apart; None for the logits.
         stepped: told after each step how many pictures took it.
 
@@ -78,22 +80,24 @@ def search(
     spectra, moves = _drawn(form, objectives, plan)
     spectra = spectra.to(device).requires_grad_()
     layers = objectives[0].layers
-    watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers)
-    start = _reached(classifier, watcher, wanted, form.pixels(spectra))
+    own = Watcher(classifier, layers)
+    watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers, network)
+    start = _reached(classifier, own, wanted, form.pixels(spectra))
     optimizer = torch.optim.Adam([spectra], lr=plan.rate)
-    stuck = True
+    redirected = 0
     for step in range(plan.steps):
         optimizer.zero_grad()
-        with passable() if stuck or step < _REDIRECTED else nullcontext():
+        with passable() if redirected else nullcontext():
             pixels = shaken(form.pixels(spectra), moves[step])
             loss = _loss(watcher.outputs(pixels), wanted, plan, style)
             loss.backward()
         stuck = spectra.grad is None or not bool(spectra.grad.flatten(1).any(1).all())
+        redirected = _REDIRECTED if stuck else max(0, redirected - 1)
         optimizer.step()
         stepped(len(wanted))
     with torch.no_grad():
         pixels = form.pixels(spectra)
-    return Found(pixels.cpu(), start, _reached(classifier, watcher, wanted, pixels))
+    return Found(pixels.cpu(), start, _reached(classifier, own, wanted, pixels))
 
 
 def _drawn(form: Parametrisation, objectives: Sequence[Objective], plan: Plan) -> tuple[Tensor, Tensor]:
@@ -105,7 +109,7 @@ def _drawn(form: Parametrisation, objectives: Sequence[Objective], plan: Plan) -
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
             starts.append(form.drawn(generator))
             moves.append(plan.shaking.drawn(plan.steps, plan.size, generator))
-    return torch.stack(starts), torch.stack(moves, dim=1)
+    return torch.stack(starts), calmed(torch.stack(moves, dim=1))
 
 
 def _loss(outputs: dict[str | None, Tensor], wanted: Sequence[Objective], plan: Plan, style: str | None) -> Tensor:

@@ -10,6 +10,8 @@ from torch import Tensor
 from cnnaudit.errors import OptionError
 from cnnaudit.shapes import Pixels
 
+_CALMER, _CALM = 0.5, 0.75  # shares of a search after which there is less shaking, and none
+
 
 @dataclass(frozen=True, slots=True)
 class Shaking:
@@ -45,6 +47,15 @@ class Shaking:
         cos, sin, aspect = scales * angles.cos(), scales * angles.sin(), size[0] / size[1]
         rows = torch.stack([cos, -sin * aspect, shifts[0], sin / aspect, cos, shifts[1]], dim=1)
         return rows.view(count, 2, 3)
+
+
+def calmed(matrices: Tensor) -> Tensor:
+    """The transformations of a search's steps, `steps n 2 3`: at their full size in its first half, then less and
+    less, and none in its last quarter, in which what was found is worked out."""
+    steps = torch.arange(len(matrices)) / len(matrices)
+    size = ((_CALM - steps) / (_CALM - _CALMER)).clamp(0, 1).view(-1, 1, 1, 1)
+    still = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return still + size * (matrices - still)
 
 
 def shaken(pixels: Pixels, matrices: Tensor) -> Pixels:

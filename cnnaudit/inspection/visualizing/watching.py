@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
@@ -33,14 +33,17 @@ class Watcher:
     Args:
         classifier: borrowed, as long as it is asked.
         layers: None stands for the logits, without which the forward pass ends behind the last layer.
+        network: a twin to ask in the place of the classifier's own.
 
     Raises:
         LayerError: there is no such layer; the message names near matches.
     """
 
-    def __init__(self, classifier: Classifier, layers: frozenset[str | None]) -> None:
+    def __init__(self, classifier: Classifier, layers: frozenset[str | None], network: nn.Module | None = None) -> None:
         self._classifier, self._layers = classifier, layers
-        self._modules = {name: find_module(classifier, name) for name in sorted(filter(None, layers))}
+        self._network = classifier.network if network is None else network
+        names = [name for name in sorted(filter(None, layers)) if find_module(classifier, name)]
+        self._modules = {name: self._network.get_submodule(name) for name in names}
 
     def outputs(self, pixels: Pixels) -> dict[str | None, Tensor]:
         """What the layers return, `n channels *places`, float or whatever the network computes in."""
@@ -55,7 +58,7 @@ class Watcher:
         given = self._classifier.normalised(pixels).to(self._classifier.dtype)
         with hooks.watched(self._modules, seen):
             try:
-                returned = self._classifier.network(given)
+                returned = self._network(given)
             except _SeenEnough:
                 return found
         return self._with_logits(found, returned, len(pixels))
@@ -69,7 +72,7 @@ class Watcher:
             NotApplicableError: no gradient comes back from a layer.
         """
         kept: dict[int, int] = {}
-        weights = {p.untyped_storage().data_ptr() for p in self._classifier.network.parameters()}
+        weights = {p.untyped_storage().data_ptr() for p in self._network.parameters()}
 
         def keep(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
