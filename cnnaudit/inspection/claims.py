@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cnnaudit.report.numbers import number, percent
+from cnnaudit.report.numbers import percent
 from cnnaudit.results import Loss, Meaning
 
 
@@ -41,5 +41,7 @@ def _answers(loss: Loss) -> str:
 def _odds(loss: Loss | None) -> str:
     if loss is None or loss.odds is None:
         return "nothing changes by more than chance"
-    after = loss.odds_before + loss.odds.value
-    return f"the log-odds of {loss.label} fall from {number(loss.odds_before)} to {number(after)} where it is right"
+    before, after = (
+        f"{value:.2f}".replace("-", "−") for value in (loss.odds_before, loss.odds_before + loss.odds.value)
+    )
+    return f"the log-odds of {loss.label} fall from {before} to {after} in its pictures"

@@ -92,12 +92,13 @@ def test_a_layer_that_is_called_twice_counts_with_its_largest_value() -> None:
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        classifier = ca.Classifier(Twice().eval(), input_size=(6, 6), channels=1)
+        network = Twice().eval()
+    classifier = ca.Classifier(network, input_size=(6, 6), channels=1)
     pixels = pictures(5, classifier)
     found = exemplars(classifier, pixels, layers=["conv"], k=2, batch_size=3)
     with torch.no_grad():
-        once = classifier.network.conv(pixels)
-        both = torch.cat([once, classifier.network.conv(once)], 1).flatten(1).amax(1)
+        once = network.conv(pixels)
+        both = torch.cat([once, network.conv(once)], 1).flatten(1).amax(1)
     patches = found.layers[0].units[0].patches
     assert [patch.activation for patch in patches] == pytest.approx(both.sort(descending=True).values[:2].tolist())
     assert found.layers[0].field is None
@@ -132,7 +133,7 @@ class _Signal(nn.Module):
 
 def test_units_that_are_the_same_everywhere_are_named_and_have_no_patches() -> None:
     classifier = small(nn.ReLU())
-    classifier.network.get_submodule("0").bias.data[2] = -100
+    dict(classifier.network.named_parameters())["0.bias"].data[2] = -100
     layer = exemplars(classifier, pictures(4, classifier), layers=["1"]).layers[0]
     assert layer.silent == (2,)
     assert [unit.unit for unit in layer.units] == [0, 1, 3]
@@ -236,7 +237,7 @@ def test_networks_that_have_no_units() -> None:
     with pytest.raises(NotApplicableError, match="no convolution"):
         exemplars(flat, pictures(2, flat))
     broken = small()
-    broken.network.get_submodule("0").bias.data[0] = torch.nan
+    dict(broken.network.named_parameters())["0.bias"].data[0] = torch.nan
     with pytest.raises(ModelError, match="not finite"):
         exemplars(broken, pictures(2, broken), layers=["0"])
 

@@ -64,16 +64,22 @@ def test_claims(hurt: int | None, meaning: Meaning | None, labelled: bool, says:
 
 def test_where_recall_stays_the_log_odds_speak() -> None:
     found = facts(loss("husky", 100, 100), loss("wolf", 100, 96), doubted=1, meaning=SNOW)
-    assert found.units[0].claim == f"{FIRES}the log-odds of wolf fall from 3.31 to 3.27 where it is right."
+    assert found.units[0].claim == f"{FIRES}the log-odds of wolf fall from 3.31 to 3.27 in its pictures."
+    view = ablation.view(found)
+    assert view.draws_odds
+    assert [line.whisker is None for line in view.rows[0].lines] == [True, False, False]
+    assert view.rows[0].lines[2].odds == "−0.04 (−0.14 to +0.04)"
 
 
 def test_the_axis_holds_all_intervals_and_zero() -> None:
     view = ablation.view(facts(loss("husky", 90, 91), loss("wolf", 97, 61), hurt=1))
-    whiskers = [line.whisker for line in view.rows[0].lines]
+    whiskers = [line.whisker for line in view.rows[0].lines if line.whisker]
+    assert len(whiskers) == 3
     assert all(0 <= each.low <= each.at <= each.high <= 100 for each in whiskers)
     assert 0 <= view.zero <= 100
     wolf = view.rows[0].lines[2]
-    assert (wolf.change, wolf.interval, wolf.is_hurt) == ("−36", "−46 to −28", True)
+    assert (wolf.change, wolf.is_named) == ("−36 (−46 to −28)", True)
+    assert not view.draws_odds
     assert wolf.answers == "36 lost, 0 won, of 100"
 
 
