@@ -167,14 +167,16 @@ def test_gradients_get_through_rectifiers_that_are_dead_for_a_whole_picture(rect
     weights = torch.tensor([[-1.0, 1.0, -0.5], [-1.0, 1.0, -0.5]])  # of a loss: less of it is wanted
     plain = gradient(rectifier, x, weights)
     torch.testing.assert_close(plain, torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, -0.5]]))
-    with passable():
+    with passable(torch.tensor([True, True])):
         found = gradient(rectifier, x, weights)
     torch.testing.assert_close(found, torch.tensor([[-1.0, 0.0, -0.5], [0.0, 1.0, -0.5]]))
+    with passable(torch.tensor([False, True])):
+        torch.testing.assert_close(gradient(rectifier, x, weights), plain)
     torch.testing.assert_close(gradient(rectifier, x, weights), plain)
 
 
 def test_gradients_come_back_from_above_an_upper_limit() -> None:
     x, weights = torch.full((1, 2), 7.0), torch.tensor([[1.0, -1.0]])
-    with passable():
+    with passable(torch.tensor([True])):
         torch.testing.assert_close(gradient(F.relu6, x, weights), torch.tensor([[1.0, 0.0]]))
         torch.testing.assert_close(F.relu6(x), torch.full((1, 2), 6.0))

@@ -20,40 +20,42 @@ _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-def passable() -> AbstractContextManager[None]:
-    """While inside, a ReLU through which nothing of a picture's gradient would go lets some of it through.
+def passable(pictures: Tensor) -> AbstractContextManager[None]:
+    """While inside, ReLUs through which nothing of a picture's gradient would go let some of it through.
 
     That part goes to values below the lower limit that the search wants larger, and to values above an
-    upper limit that it wants smaller. Of pictures some of whose gradient goes through, it is the plain one.
+    upper limit that it wants smaller. Where some of a picture's gradient goes through, it is the plain one.
     The rule is for a loss, which the search makes smaller.
+
+    Args:
+        pictures: which of the batch this is for, bool `n`.
 
     As the `redirected_relu_grad` of Lucid (Olah et al., 2018), for limits on both sides.
     """
-    table: dict[Callable[..., Any], Callable[..., Any]] = {op: replacement(op, _rule) for op in _RECTIFIERS}
-    return hooks.intercepted(table | {op: replacement(plain, _rule, in_place=True) for op, plain in _IN_PLACE.items()})
 
+    def rule(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        if x.ndim < 2 or len(x) != len(pictures):  # nothing that belongs to one picture each
+            return function(x)
+        return cast(Tensor, _Passable.apply(x, function, pictures))
 
-def _rule(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    if x.ndim < 2:  # nothing that belongs to one picture
-        return function(x)
-    return cast(Tensor, _Passable.apply(x, function))
+    table: dict[Callable[..., Any], Callable[..., Any]] = {op: replacement(op, rule) for op in _RECTIFIERS}
+    return hooks.intercepted(table | {op: replacement(plain, rule, in_place=True) for op, plain in _IN_PLACE.items()})
 
 
 class _Passable(torch.autograd.Function):
     """A rectifier with the gradient that `passable` describes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, function: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
         y = function(x.detach())
-        ctx.save_for_backward((y - x).sign().to(torch.int8))  # 1 below the lower limit, -1 above the upper one
+        # 1 below the lower limit, -1 above the upper one
+        ctx.save_for_backward((y - x).sign().to(torch.int8), pictures)
         return y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (side,), gradient = ctx.saved_tensors, gradients[0]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (side, pictures), gradient = ctx.saved_tensors, gradients[0]
         plain = gradient * (side == 0)
-        dead = ~plain.flatten(1).any(1)
-        if not bool(dead.any()):
-            return plain, None
+        dead = pictures & ~plain.flatten(1).any(1)
         wanted = gradient * (side * gradient < 0)  # downhill is back between the limits
-        return torch.where(dead.view(-1, *[1] * (plain.ndim - 1)), wanted, plain), None
+        return torch.where(dead.view(-1, *[1] * (plain.ndim - 1)), wanted, plain), None, None

@@ -18,7 +18,7 @@ from cnnaudit.inspection.visualizing.transformations import Shaking, calmed, sha
 from cnnaudit.inspection.visualizing.watching import Watcher
 from cnnaudit.shapes import Pixels
 
-_REDIRECTED = 16  # steps in which gradients get through dead ReLUs, once a picture has had none at all
+_REDIRECTED = 16  # steps in which a picture's gradient gets through dead ReLUs, once it has had none at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +84,27 @@ def search(
     watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers, network)
     start = _reached(classifier, own, wanted, form.pixels(spectra))
     optimizer = torch.optim.Adam([spectra], lr=plan.rate)
-    redirected = 0
+    redirected = torch.zeros(len(wanted), dtype=torch.long, device=device)
     for step in range(plan.steps):
         optimizer.zero_grad()
-        with passable() if redirected else nullcontext():
+        with passable(redirected > 0) if bool(redirected.any()) else nullcontext():
             pixels = shaken(form.pixels(spectra), moves[step])
             loss = _loss(watcher.outputs(pixels), wanted, plan, style)
             loss.backward()
-        stuck = spectra.grad is None or not bool(spectra.grad.flatten(1).any(1).all())
-        redirected = _REDIRECTED if stuck else max(0, redirected - 1)
+        redirected = _counted_down(redirected, spectra.grad)
         optimizer.step()
         stepped(len(wanted))
     with torch.no_grad():
         pixels = form.pixels(spectra)
     return Found(pixels.cpu(), start, _reached(classifier, own, wanted, pixels))
+
+
+def _counted_down(redirected: Tensor, gradient: Tensor | None) -> Tensor:
+    """For how many more steps gradients of each picture get through dead ReLUs."""
+    if gradient is None:
+        return torch.full_like(redirected, _REDIRECTED)
+    alive = gradient.flatten(1).any(1)
+    return torch.where(alive, (redirected - 1).clamp(min=0), _REDIRECTED)
 
 
 def _drawn(form: Parametrisation, objectives: Sequence[Objective], plan: Plan) -> tuple[Tensor, Tensor]:
