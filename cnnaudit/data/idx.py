@@ -107,7 +107,7 @@ FASHION_MNIST = Collection(
     ),
     mean=0.2860,
     std=0.3530,
-    augmentation=("crop", "flip"),
+    augmentation=("flip",),
 )  # fmt: skip
 
 
