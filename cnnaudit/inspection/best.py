@@ -46,7 +46,7 @@ class Best:
 
     def add(self, maps: Float[Tensor, "n c *p"], places: Int64[Tensor, " n"]) -> None:
         """Take in what the layer returned for pictures; these come in rising order."""
-        tops = maps.amax(tuple(range(2, maps.ndim))).float() if maps.ndim > 2 else maps.float()
+        tops = _tops(maps).float()
         wide = tops.to(self._sums)
         self._sums += torch.stack([wide.sum(0), wide.square().sum(0)])
         self._count += len(tops)
@@ -88,6 +88,18 @@ class Best:
         positions = self.positions[better].gather(1, kept)
         positions[fresh] = _peaks(maps, rows, better, fresh)
         self.positions[better] = positions
+
+
+def _tops(maps: Float[Tensor, "n c *p"]) -> Float[Tensor, "n c"]:
+    """Each channel's largest value.
+
+    Where the maps lie channels last, whole rows are compared first: over few channels at a time torch takes twenty
+    times as long.
+    """
+    if maps.ndim == 4 and maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous():
+        n, c, h, w = maps.shape
+        return maps.permute(0, 2, 3, 1).reshape(n, h, w * c).amax(1).view(n, w, c).amax(1)
+    return maps.amax(tuple(range(2, maps.ndim))) if maps.ndim > 2 else maps
 
 
 def _peaks(maps: Tensor, rows: Tensor, channels: Tensor, fresh: Bool[Tensor, "b k"]) -> Int64[Tensor, " m"]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from torch import nn
+
+from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import OptionError
 from cnnaudit.inspection.best import Still
 from cnnaudit.inspection.convolutions import known_layers
 from cnnaudit.inspection.photo_sets import Photos, photo_set
@@ -17,7 +19,7 @@ def dead_units(
     photos: Photos,
     *,
     layers: Sequence[str] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, DeadUnits]:
     """The channels that have one and the same value at every position of every picture, in one pass.
@@ -30,7 +32,7 @@ def dead_units(
             pictures, or a list of files.
         layers: modules that return channels, which are watched themselves; by default all convolutions and linear
             layers that run.
-        batch_size: pictures that the network is given at a time.
+        batch_size: pictures that the network is given at a time; by default the smaller they are, the more.
         progress: told after each batch.
 
     Returns:
@@ -43,8 +45,6 @@ def dead_units(
         DataError: no picture can be read.
         ModelError: the network fails on the pictures.
     """
-    if batch_size < 1:
-        raise OptionError(f"batch_size is at least 1; got {batch_size}.")
     found = photo_set(classifier, photos)
     behind = unit_layers(classifier, linear=True) if layers is None else {name: name for name in known_layers(layers)}
     probed = called(classifier, tuple(dict.fromkeys(behind.values())), required=layers is not None)
@@ -56,5 +56,10 @@ def dead_units(
     return {
         layer: DeadUnits(layer, name, probed[name][1][0], tuple(still[name].channels.tolist()), pictures)
         for layer, name in behind.items()
-        if name in probed
+        if name in probed and not _is_by_token(classifier, layer, probed[name][1])
     }
+
+
+def _is_by_token(classifier: Classifier, layer: str, shape: tuple[int, ...]) -> bool:
+    """Whether a linear layer runs at many places, so that what comes first behind the batch is no channel."""
+    return isinstance(find_module(classifier, layer), nn.Linear) and len(shape) > 1

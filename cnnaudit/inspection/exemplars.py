@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import LayerError, ModelError, OptionError
+from cnnaudit.errors import ModelError, OptionError
 from cnnaudit.inspection.best import Best
 from cnnaudit.inspection.convolutions import known_layers
 from cnnaudit.inspection.extents import extent_of
 from cnnaudit.inspection.meanings import Meanings, Parts
 from cnnaudit.inspection.photo_sets import Photos, PhotoSet, photo_set
-from cnnaudit.inspection.receptive_field import receptive_field
+from cnnaudit.inspection.receptive_field import receptive_fields
 from cnnaudit.inspection.units import some_layers
 from cnnaudit.inspection.watching import Progress, called, watch
 from cnnaudit.results import Exemplars, LayerExemplars, Meaning, Patch, ReceptiveField, UnitExemplars
@@ -34,7 +34,7 @@ def exemplars(
     k: int = 9,
     units: int | Sequence[int] | None = None,
     classes: Sequence[str | int] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> Exemplars:
     """For each unit of some layers the patches that activate it most, one a picture, all in one pass.
@@ -52,7 +52,7 @@ def exemplars(
         units: channels, the same ones of each layer; or how many of each: those whose best patches stand out
             most (see `UnitExemplars.prominence`); by default all.
         classes: the true class of each picture, where `photos` does not say.
-        batch_size: pictures that the network is given at a time.
+        batch_size: pictures that the network is given at a time; by default the smaller they are, the more.
         progress: told after each batch.
 
     Returns:
@@ -65,8 +65,8 @@ def exemplars(
         DataError: no picture can be read.
         ModelError: the network fails on the pictures, or an activation is not finite.
     """
-    if k < 1 or batch_size < 1 or (isinstance(units, int) and units < 1):
-        raise OptionError(f"k, batch_size and units are at least 1; got {k}, {batch_size} and {units}.")
+    if k < 1 or (isinstance(units, int) and units < 1):
+        raise OptionError(f"k and units are at least 1; got {k} and {units}.")
     found = photo_set(classifier, photos, classes)
     names = some_layers(classifier) if layers is None else known_layers(layers)
     probed = called(classifier, names)
@@ -77,7 +77,8 @@ def exemplars(
     pictures = watch(
         classifier, found, calls, lambda name, *seen: best[name].add(*seen), batch_size=batch_size, progress=progress
     )
-    watched = [_watched(classifier, name, probed[name][1], best[name], k, units) for name in names]
+    fields = receptive_fields(classifier)
+    watched = [_watched(name, fields.get(name), probed[name][1], best[name], k, units) for name in names]
     cut = _cut(classifier, found, watched)
     return Exemplars(
         pictures,
@@ -135,7 +136,12 @@ class _Layer:
 
 
 def _watched(
-    classifier: Classifier, name: str, shape: tuple[int, ...], best: Best, k: int, units: int | Sequence[int] | None
+    name: str,
+    field: ReceptiveField | None,
+    shape: tuple[int, ...],
+    best: Best,
+    k: int,
+    units: int | Sequence[int] | None,
 ) -> _Layer:
     if not best.finite:
         raise ModelError(f"{name!r} returns values that are not finite. Are the weights damaged?")
@@ -147,7 +153,7 @@ def _watched(
     order = [unit for unit in prominence.argsort(descending=True, stable=True).tolist() if unit in wins]
     chosen = _units(name, shape[0], units, order)
     spread = mean.tolist(), deviation.tolist(), prominence.tolist()
-    return _Layer(name, shape, _field(classifier, name), wins, k, *spread, chosen)
+    return _Layer(name, shape, field, wins, k, *spread, chosen)
 
 
 def _wins(best: Best, grid: tuple[int, ...]) -> dict[int, list[_Win]]:
@@ -175,13 +181,6 @@ def _units(name: str, channels: int, units: int | Sequence[int] | None, order: S
     return tuple(dict.fromkeys(units))
 
 
-def _field(classifier: Classifier, name: str) -> ReceptiveField | None:
-    try:
-        return receptive_field(classifier, name)
-    except LayerError:
-        return None
-
-
 _Key = tuple[str, int, tuple[int, ...]]
 """A layer, a picture and a position."""
 
@@ -204,10 +203,12 @@ def _cut(classifier: Classifier, found: PhotoSet, layers: Sequence[_Layer]) -> _
     order = torch.tensor(sorted(wanted), dtype=torch.long)
     for pixels, places in found.batches(order, _AGAIN) if wanted else ():
         labels |= _labels(classifier, found, pixels, places)
-        for picture, place in zip(pixels, places, strict=True):
+        pictures = pixels.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        for picture, place in zip(pictures, places, strict=True):
             for layer, position in wanted[place]:
-                box = layer.box(position, (picture.shape[1], picture.shape[2]))
-                patches[layer.name, place, position] = box, _patch(picture, box)
+                top, left, bottom, right = box = layer.box(position, picture.shape[:2])
+                patch = np.ascontiguousarray(picture[top : bottom + 1, left : right + 1])
+                patches[layer.name, place, position] = box, patch
     return _Cut(patches, labels)
 
 
@@ -217,12 +218,6 @@ def _labels(classifier: Classifier, found: PhotoSet, pixels: Pixels, places: Seq
         return {place: found.labels[found.truth[place]] for place in places}
     answers = classifier.scores(pixels).argmax(1).tolist()
     return {place: classifier.labels[answer] for place, answer in zip(places, answers, strict=True)}
-
-
-def _patch(picture: torch.Tensor, box: Box) -> Photo:
-    top, left, bottom, right = box
-    values = picture[:, top : bottom + 1, left : right + 1].mul(255).round().clamp(0, 255).byte()
-    return np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy())
 
 
 def _layer(layer: _Layer, cut: _Cut, found: PhotoSet, meanings: Meanings | None) -> LayerExemplars:
@@ -263,5 +258,5 @@ def _meaning(layer: _Layer, unit: int, parts: Parts) -> Meaning | None:
 def _whole(found: PhotoSet) -> tuple[tuple[str, float], ...]:
     if found.truth is None:
         return ()
-    counts = Counter(found.labels[index] for index in found.truth)
-    return tuple((label, count / len(found)) for label, count in counts.most_common())
+    counts = Counter(found.truth).most_common()
+    return tuple((found.labels[index], count / len(found)) for index, count in counts)

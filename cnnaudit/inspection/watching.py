@@ -1,5 +1,6 @@
 """One pass over a set of pictures that hands the maps of chosen layers on as they are made."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.devices import EXACT, agreement
-from cnnaudit.errors import CnnAuditError, DataError, LayerError, ModelError, NotApplicableError
+from cnnaudit.errors import CnnAuditError, DataError, LayerError, ModelError, NotApplicableError, OptionError
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.photo_sets import PhotoSet
 from cnnaudit.shapes import Pixels
@@ -27,6 +28,7 @@ Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and of how many."""
 
 _TRIED = 3
+_FEWEST, _MOST, _NUMBERS = 16, 256, 1 << 22  # pictures of a batch, and numbers in it where those limits allow
 
 
 def watch(
@@ -35,7 +37,7 @@ def watch(
     calls: Mapping[str, int],
     seen: Seen,
     *,
-    batch_size: int,
+    batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Send all pictures through the network and call `seen` once for each layer and batch.
@@ -47,21 +49,26 @@ def watch(
 
     Args:
         calls: how often each layer is called for a picture, as `called` found it.
+        batch_size: by default the smaller the pictures are, the more.
 
     Returns:
         How many pictures could be read.
 
     Raises:
+        OptionError: the batch size is below 1.
         DataError: none could be.
         LayerError: a layer is called more or less often than before, or returns something without channels.
         ModelError: the network fails on the pictures.
     """
+    if batch_size is not None and batch_size < 1:
+        raise OptionError(f"batch_size is at least 1; got {batch_size}.")
     network = laid_out(classifier, tuple(calls))
     modules = {name: network.get_submodule(name) for name in calls}
     layout = torch.contiguous_format if network is classifier.network else torch.channels_last
-    done = 0
+    fitting = _NUMBERS // (classifier.channels * math.prod(classifier.input_size))
+    done, size = 0, batch_size or max(_FEWEST, min(_MOST, fitting))
     with hooks.borrowed(classifier.network), torch.inference_mode():
-        for pixels, places in photos.batches(torch.arange(len(photos)), batch_size):
+        for pixels, places in photos.batches(torch.arange(len(photos)), size):
             where = torch.tensor(places, device=classifier.device)
             batch = _Batch(calls, partial(_handed, seen, where))
             given = classifier.normalised(pixels).to(classifier.dtype).contiguous(memory_format=layout)

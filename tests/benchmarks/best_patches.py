@@ -89,7 +89,6 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--k", type=int, default=9)
-    parser.add_argument("--batch-size", type=int, default=64)
     chosen = parser.parse_args()
     clf = ca.load("mnist")
     test = dataset("mnist", Request(root=chosen.data_root, download=False)).tests["test"]
@@ -102,7 +101,7 @@ def main() -> None:
 
     def ours() -> float:
         began = time.perf_counter()
-        exemplars(clf, split, layers=LAYERS, k=chosen.k, batch_size=chosen.batch_size)
+        exemplars(clf, split, layers=LAYERS, k=chosen.k)
         return time.perf_counter() - began
 
     def loop() -> float:

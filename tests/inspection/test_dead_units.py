@@ -50,3 +50,11 @@ def test_named_layers_are_watched_themselves() -> None:
     pixels = pictures(3, classifier)
     assert dead_units(classifier, pixels, layers=["0"])["0"].dead == ()
     assert dead_units(classifier, pixels)["0"].dead == (0,)
+
+
+def test_linear_layers_that_run_at_many_places_have_no_channels_here() -> None:
+    classifier = networks.classifier("vit")
+    found = dead_units(classifier, pictures(2, classifier))
+    assert "conv_proj" in found
+    assert not any("mlp" in name for name in found)
+    assert found["heads.head"].units == 5
