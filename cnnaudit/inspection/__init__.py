@@ -2,8 +2,8 @@
 
 from cnnaudit.inspection.ablation import ablation
 from cnnaudit.inspection.activations import activations
-from cnnaudit.inspection.dead_units import dead_units
 from cnnaudit.inspection.blocks import blocks
+from cnnaudit.inspection.dead_units import dead_units
 from cnnaudit.inspection.effective_field import effective_field
 from cnnaudit.inspection.embedding import embedding
 from cnnaudit.inspection.exemplars import exemplars

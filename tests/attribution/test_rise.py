@@ -132,9 +132,7 @@ def test_a_network_that_says_the_same_of_everything_has_no_evidence() -> None:
     assert (why.facts["standard_error"], why.facts["signal_to_noise"], why.facts["mean_score"]) == (0.0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    "options", [{"samples": 1}, {"cells": 0}, {"keep": 0.0}, {"keep": 1.0}, {"keep": math.nan}]
-)
+@pytest.mark.parametrize("options", [{"samples": 1}, {"cells": 0}, {"keep": 0.0}, {"keep": 1.0}, {"keep": math.nan}])
 def test_meaningless_values_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(OptionError):
         explain(classifier("in_place"), picture((32, 40)), method="rise", options=options)
