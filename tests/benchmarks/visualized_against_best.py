@@ -32,7 +32,8 @@ def best_of(
     classifier: ca.Classifier, layers: Sequence[str], data: str, root: Path | None, most: int
 ) -> dict[str, Tensor]:
     """The largest value of each channel of each layer over all places of all pictures."""
-    photos = photo_set(classifier, dataset(data, Request(root=root)) if data in DATASETS else data)
+    request = Request(root=root, samples=2, test_samples=most)  # counts where pictures are drawn
+    photos = photo_set(classifier, dataset(data, request) if data in DATASETS else data)
     best: dict[str, Tensor] = {}
 
     def seen(name: str, output: Any) -> None:
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="the folder that holds datasets; by default the cache")
     parser.add_argument("--layers")
     parser.add_argument("--units", type=int, default=16, help="of each layer")
-    parser.add_argument("--pictures", type=int, default=10_000, help="of the dataset, at most")
+    parser.add_argument("--pictures", type=int, default=2000, help="of the dataset, at most")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--size", type=int)
     parser.add_argument("--rate", type=float)
