@@ -74,14 +74,15 @@ class Best:
 
     def _merge(self, maps: Tensor, tops: Tensor, places: Tensor) -> None:
         k = self.values.shape[1]
-        better = (tops.amax(0) > self.values[:, -1]).nonzero().squeeze(1)
+        beaten = tops > self.values[:, -1]
+        better, some = (beaten.any(dim).nonzero().squeeze(1) for dim in (0, 1))
         if not len(better):
             return
-        pool = torch.cat([self.values[better], tops[:, better].T], 1)
+        pool = torch.cat([self.values[better], tops[some][:, better].T], 1)  # soon of a few pictures only
         values, order = pool.sort(dim=1, descending=True, stable=True)
         values, order = values[:, :k], order[:, :k]
         fresh = order >= k
-        rows = (order - k).clamp(min=0)
+        rows = some[(order - k).clamp(min=0)]
         kept = order.clamp(max=k - 1)
         self.values[better] = values
         self.places[better] = torch.where(fresh, places[rows], self.places[better].gather(1, kept))

@@ -65,13 +65,14 @@ def watch(
     network = laid_out(classifier, tuple(calls))
     modules = {name: network.get_submodule(name) for name in calls}
     layout = torch.contiguous_format if network is classifier.network else torch.channels_last
+    device, dtype = classifier.device, classifier.dtype
     fitting = _NUMBERS // (classifier.channels * math.prod(classifier.input_size))
     done, size = 0, batch_size or max(_FEWEST, min(_MOST, fitting))
     with hooks.borrowed(classifier.network), torch.inference_mode():
         for pixels, places in photos.batches(torch.arange(len(photos)), size):
-            where = torch.tensor(places, device=classifier.device)
+            where = torch.tensor(places, device=device)
             batch = _Batch(calls, partial(_handed, seen, where))
-            given = classifier.normalised(pixels).to(classifier.dtype).contiguous(memory_format=layout)
+            given = classifier.normalised(pixels).to(dtype).contiguous(memory_format=layout)
             with running(classifier, pixels), hooks.watched(modules, batch.returned), suppress(_Stop):
                 network(given)
             batch.check(classifier)

@@ -20,7 +20,7 @@ def small() -> ca.Classifier:
         torch.manual_seed(3)
         tail = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
         network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(inplace=True), *tail)
-        nn.init.normal_(network[4].weight, std=8)
+        nn.init.normal_(dict(network.named_parameters())["4.weight"], std=8)
     return ca.Classifier(network.eval(), input_size=(6, 6), channels=1, labels=["a", "b", "c"])
 
 
@@ -107,7 +107,7 @@ def test_the_units_that_matter_are_found_to_first_order() -> None:
     truth = torch.arange(24) % 3
     found = ablation(classifier, Split(images, truth), layer="1", units=3)
     maps = outputs(classifier, images.float() / 255, "1").requires_grad_()
-    logits = nn.Sequential(*list(classifier.network)[2:])(maps)
+    logits = nn.Sequential(*list(classifier.network.children())[2:])(maps)
     probabilities = logits.softmax(1).gather(1, truth[:, None])
     (slopes,) = torch.autograd.grad((probabilities / (1 - probabilities)).log().sum(), maps)
     maps, mean = maps.detach(), maps.detach().mean((0, 2, 3))

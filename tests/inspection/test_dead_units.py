@@ -19,8 +19,9 @@ def test_a_relu_that_is_never_passed() -> None:
         nn.ReLU(),
         nn.Linear(5, 2),
     ).eval()
-    network[1].bias.data[3] = -100
-    network[4].bias.data[[0, 2]] = -100
+    biases = dict(network.named_parameters())
+    biases["1.bias"].data.copy_(torch.tensor([9.0, 9, 9, -100]))
+    biases["4.bias"].data.copy_(torch.tensor([-100.0, 100, -100, 100, 100]))
     classifier = ca.Classifier(network, input_size=(8, 8), channels=1)
     found = dead_units(classifier, pictures(9, classifier), batch_size=4)
     assert {name: (each.behind, each.units, each.dead) for name, each in found.items()} == {
@@ -45,7 +46,7 @@ def test_equal_to_looking_at_all_values() -> None:
 
 def test_named_layers_are_watched_themselves() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    network[0].bias.data[:] = torch.tensor([-100.0, 100.0])
+    dict(network.named_parameters())["0.bias"].data[:] = torch.tensor([-100.0, 100.0])
     classifier = ca.Classifier(network.eval(), input_size=(4, 4), channels=1)
     pixels = pictures(3, classifier)
     assert dead_units(classifier, pixels, layers=["0"])["0"].dead == ()

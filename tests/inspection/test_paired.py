@@ -1,5 +1,7 @@
 """Intervals of paired samples, against the paper's numbers, scipy, and what they promise."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -40,7 +42,7 @@ def test_nothing_changes() -> None:
 def test_the_mean_change_is_student_s() -> None:
     values = np.random.default_rng(1).normal(0.3, 2, 25)
     found, p = mean_change(25, float(values.sum()), float((values**2).sum()))
-    expected = stats.ttest_1samp(values, 0)
+    expected: Any = stats.ttest_1samp(values, 0)
     interval = expected.confidence_interval()
     assert found is not None
     assert p == pytest.approx(expected.pvalue)
