@@ -338,7 +338,7 @@ def test_a_layer_called_twice_is_shown_as_it_is_called_first() -> None:
 def test_computed_weights_are_those_that_ran(norm: Callable[[nn.Module], nn.Module]) -> None:
     walk, expected = walked(single(norm(nn.Conv2d(4, 8, 3))), channels=[2])
     steps = walk.at(2, 1, 1)
-    assert steps.sums.sum() + steps.rest + steps.bias == pytest.approx(float(expected[2, 1, 1]), abs=1e-5)
+    assert steps.sums.sum() + steps.rest + steps.bias == pytest.approx(float(expected[2, 1, 1]), rel=1e-6, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["in_place", "functional", "resnet", "densenet", "efficientnet", "convnext"])

@@ -84,7 +84,8 @@ def test_without_a_sure_unit_the_opening_is_the_network_s_size() -> None:
 def test_a_sure_unit_s_claim_opens_the_page_one_with_a_meaning_before_others() -> None:
     found = facts(whole()).ablation
     assert found is not None
-    one, two = (replace(unit, hurt=None, meaning=None) for unit in found.units[:2])
+    one = replace(found.units[0], hurt=None, meaning=None)
+    two = replace(one, unit=one.unit + 1)
     unsure = replace(found, units=(one, two))
     assert opening(replace(facts(whole()), ablation=unsure)).claim is None
     sure = replace(found, units=(one, replace(two, hurt=0, claim="Without channel 5, dog recall falls.")))
