@@ -29,7 +29,8 @@ from cnnaudit.inspection import (
 )
 from cnnaudit.inspection.visualizing import grouping
 from cnnaudit.inspection.visualizing.batching import AT_ONCE
-from cnnaudit.inspection.visualizing.folding import folded
+from cnnaudit.inspection.visualizing.forms import faster
+from cnnaudit.inspection.visualizing.watching import Form
 from cnnaudit.models import mnist1d_cnn
 from cnnaudit.results import Visualizations
 
@@ -131,15 +132,41 @@ def test_folding_changes_nothing_but_the_time(name: str, monkeypatch: pytest.Mon
     layers: frozenset[str | None] = frozenset({LAYERS[name], None})
     noise = torch.rand(2, 3, *clf.input_size, generator=torch.Generator().manual_seed(3))
     with hooks.borrowed(clf.network):
-        network = folded(clf, layers, noise)
+        form = faster(clf, layers, noise)
+        network = form.network
         assert network is not clf.network
+        assert form.layout == torch.channels_last
         assert len([m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]) < len(
             [m for m in clf.network.modules() if isinstance(m, nn.BatchNorm2d)]
         )
     fast = visualize_feature(clf, (LAYERS[name], [1, 2]), steps=4)
-    monkeypatch.setattr(grouping, "folded", lambda clf, _layers, _pixels: clf.network)
+    monkeypatch.setattr(grouping, "faster", lambda clf, _layers, _pixels: Form(clf.network))
     plain = visualize_feature(clf, (LAYERS[name], [1, 2]), steps=4)
     torch.testing.assert_close(pixels(fast), pixels(plain), atol=0.02, rtol=0)
+
+
+class Viewing(nn.Module):
+    """Takes its maps for contiguous, which they are not when laid out place by place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+        self.head = nn.Linear(6 * 14 * 14, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x)
+        return self.head(x.view(len(x), -1))
+
+
+def test_networks_that_rely_on_their_layout_keep_it() -> None:
+    clf = ca.Classifier(seeded(Viewing, size=16), input_size=(16, 16))
+    layers: frozenset[str | None] = frozenset({None})
+    with hooks.borrowed(clf.network):
+        form = faster(clf, layers, torch.rand(2, 3, 16, 16))
+    assert form.layout == torch.contiguous_format
+    assert isinstance(form.network.get_submodule("body.1"), nn.Identity)
+    found = visualize_feature(clf, class_logit(clf, 2), steps=4)
+    assert found.pictures[0].activation == pytest.approx(float(clf.scores(pixels(found))[0, 2]), rel=1e-4)
 
 
 def test_a_convolution_that_is_looked_at_is_not_folded() -> None:

@@ -11,7 +11,7 @@ from cnnaudit.inspection.visualizing.objectives import Objective
 from cnnaudit.inspection.visualizing.searching import Found, Plan, search
 from cnnaudit.memory import is_out_of_memory
 
-AT_ONCE = 32
+AT_ONCE = 16
 """Pictures in one forward pass; more of them are no faster."""
 _MEMORY = 1 << 30  # bytes that the gradient of one batch may keep
 
@@ -39,7 +39,7 @@ def batches(
     while left:
         places, before = left[:room], counted.done
         chosen = [objectives[place] for place in places]
-        found = _within_memory(partial(search, classifier, chosen, plan, group.network, group.style, counted))
+        found = _within_memory(partial(search, classifier, chosen, plan, group.form, group.style, counted))
         if found is not None:
             left = left[len(places) :]
             yield places, found

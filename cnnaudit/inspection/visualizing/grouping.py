@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from cnnaudit.attribution.layers import find_layer
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import ModelError, NotApplicableError
 from cnnaudit.geometry import known_size
-from cnnaudit.inspection.visualizing.folding import folded
+from cnnaudit.inspection.visualizing.forms import faster
 from cnnaudit.inspection.visualizing.objectives import Objective
-from cnnaudit.inspection.visualizing.watching import Probe, Watcher, grey_picture
+from cnnaudit.inspection.visualizing.watching import Form, Probe, Watcher, grey_picture
 from cnnaudit.shapes import Pixels
 
 _LARGEST = 128  # side of pictures unless another is asked for: a third of the area of 224, and as readable
@@ -23,14 +22,14 @@ class Group:
     """Objectives (by place) that look at the same layers, and are therefore climbed in the same forward passes.
 
     Attributes:
-        network: the classifier's, or one that computes the same sooner.
+        form: the network's, in which it computes sooner.
         style: the layer by which copies are kept apart.
         memory: bytes that the gradient of one picture keeps.
     """
 
     places: tuple[int, ...]
     size: tuple[int, int]
-    network: nn.Module
+    form: Form
     style: str | None
     memory: int
 
@@ -65,8 +64,8 @@ def _grouped(
             for term in objectives[place].terms:
                 term.check(probe.shapes[term.layer])
         style = _style(classifier, objectives[places[0]], probe) if copies > 1 else None
-        network = folded(classifier, layers if style is None else layers | {style}, _noise(classifier, size))
-        groups.append(Group(tuple(places), size, network, style, probe.memory))
+        form = faster(classifier, layers if style is None else layers | {style}, _noise(classifier, size))
+        groups.append(Group(tuple(places), size, form, style, probe.memory))
     return groups
 
 

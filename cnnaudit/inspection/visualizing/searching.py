@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import NotFiniteError
@@ -15,7 +15,7 @@ from cnnaudit.inspection.visualizing.objectives import Objective
 from cnnaudit.inspection.visualizing.parametrisation import Parametrisation
 from cnnaudit.inspection.visualizing.rectifiers import passable
 from cnnaudit.inspection.visualizing.transformations import Shaking, calmed, shaken
-from cnnaudit.inspection.visualizing.watching import Watcher
+from cnnaudit.inspection.visualizing.watching import Form, Watcher
 from cnnaudit.shapes import Pixels
 
 _REDIRECTED = 16  # steps in which a picture's gradient gets through dead ReLUs, once it has had none at all
@@ -57,7 +57,7 @@ def search(
     classifier: Classifier,
     objectives: Sequence[Objective],
     plan: Plan,
-    network: nn.Module,
+    form: Form,
     style: str | None,
     stepped: Callable[[int], None],
 ) -> Found:
@@ -67,7 +67,7 @@ def search(
         classifier: borrowed.
         objectives: all with the same layers.
         plan: how.
-        network: the classifier's, or a twin that computes the same; what was reached is asked of its own.
+        form: of the network, for the search; what was reached is asked of the classifier's own.
         style: the layer by which copies are kept apart; None for the logits.
         stepped: told after each step how many pictures took it.
 
@@ -75,27 +75,27 @@ def search(
         NotFiniteError: what a picture reaches is not finite.
     """
     device = classifier.device
-    form = Parametrisation(classifier.channels, plan.size, classifier.mean, device)
+    space = Parametrisation(classifier.channels, plan.size, classifier.mean, device)
     wanted = [objective for objective in objectives for _ in range(plan.copies)]
-    spectra, moves = _drawn(form, objectives, plan)
+    spectra, moves = _drawn(space, objectives, plan)
     spectra = spectra.to(device).requires_grad_()
     layers = objectives[0].layers
     own = Watcher(classifier, layers)
-    watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers, network)
-    start = _reached(classifier, own, wanted, form.pixels(spectra))
+    watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers, form)
+    start = _reached(classifier, own, wanted, space.pixels(spectra))
     optimizer = torch.optim.Adam([spectra], lr=plan.rate)
     redirected = torch.zeros(len(wanted), dtype=torch.long, device=device)
     for step in range(plan.steps):
         optimizer.zero_grad()
         with passable(redirected > 0) if bool(redirected.any()) else nullcontext():
-            pixels = shaken(form.pixels(spectra), moves[step])
+            pixels = shaken(space.pixels(spectra), moves[step])
             loss = _loss(watcher.outputs(pixels), wanted, plan, style)
             loss.backward()
         redirected = _counted_down(redirected, spectra.grad)
         optimizer.step()
         stepped(len(wanted))
     with torch.no_grad():
-        pixels = form.pixels(spectra)
+        pixels = space.pixels(spectra)
     return Found(pixels.cpu(), start, _reached(classifier, own, wanted, pixels))
 
 
@@ -107,14 +107,14 @@ def _counted_down(redirected: Tensor, gradient: Tensor | None) -> Tensor:
     return torch.where(alive, (redirected - 1).clamp(min=0), _REDIRECTED)
 
 
-def _drawn(form: Parametrisation, objectives: Sequence[Objective], plan: Plan) -> tuple[Tensor, Tensor]:
+def _drawn(space: Parametrisation, objectives: Sequence[Objective], plan: Plan) -> tuple[Tensor, Tensor]:
     """Where each picture begins, `n c h w/2+1 2`, and how it is shaken, `steps n 2 3`, whatever is beside it."""
     starts, moves = [], []
     for objective in objectives:
         for copy in range(plan.copies):
             digest = hashlib.sha256(f"{plan.seed}/{objective.name}/{copy}".encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-            starts.append(form.drawn(generator))
+            starts.append(space.drawn(generator))
             moves.append(plan.shaking.drawn(plan.steps, plan.size, generator))
     return torch.stack(starts), calmed(torch.stack(moves, dim=1))
 

@@ -27,23 +27,31 @@ class Probe:
     memory: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """A network that computes what the classifier's does, and the layout in which it is given pictures."""
+
+    network: nn.Module
+    layout: torch.memory_format = torch.contiguous_format
+
+
 class Watcher:
     """Asks for the outputs of some layers; the first call of a layer that is called several times counts.
 
     Args:
         classifier: borrowed, as long as it is asked.
         layers: None stands for the logits, without which the forward pass ends behind the last layer.
-        network: a twin to ask in the place of the classifier's own.
+        form: what is asked in the place of the classifier's own network.
 
     Raises:
         LayerError: there is no such layer; the message names near matches.
     """
 
-    def __init__(self, classifier: Classifier, layers: frozenset[str | None], network: nn.Module | None = None) -> None:
+    def __init__(self, classifier: Classifier, layers: frozenset[str | None], form: Form | None = None) -> None:
         self._classifier, self._layers = classifier, layers
-        self._network = classifier.network if network is None else network
+        self._form = form or Form(classifier.network)
         names = [name for name in sorted(filter(None, layers)) if find_module(classifier, name)]
-        self._modules = {name: self._network.get_submodule(name) for name in names}
+        self._modules = {name: self._form.network.get_submodule(name) for name in names}
 
     def outputs(self, pixels: Pixels) -> dict[str | None, Tensor]:
         """What the layers return, `n channels *places`, float or whatever the network computes in."""
@@ -56,9 +64,10 @@ class Watcher:
                 raise _SeenEnough
 
         given = self._classifier.normalised(pixels).to(self._classifier.dtype)
+        given = given.contiguous(memory_format=self._form.layout)
         with hooks.watched(self._modules, seen):
             try:
-                returned = self._network(given)
+                returned = self._form.network(given)
             except _SeenEnough:
                 return found
         return self._with_logits(found, returned, len(pixels))
@@ -72,7 +81,7 @@ class Watcher:
             NotApplicableError: no gradient comes back from a layer.
         """
         kept: dict[int, int] = {}
-        weights = {p.untyped_storage().data_ptr() for p in self._network.parameters()}
+        weights = {p.untyped_storage().data_ptr() for p in self._form.network.parameters()}
 
         def keep(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
