@@ -16,13 +16,19 @@ class Still:
         self.channels: Int64[Tensor, " s"] = torch.arange(channels, device=device)
         self._level: Float[Tensor, " s"] | None = None
 
-    def add(self, maps: Float[Tensor, "n c *p"]) -> None:
-        """Cross out the channels that vary."""
-        if len(self.channels):
-            some = maps[:, self.channels].flatten(2) if maps.ndim > 2 else maps[:, self.channels, None]
-            level = some[0, :, 0] if self._level is None else self._level
-            same = (some == level[None, :, None]).all(2).all(0)
-            self.channels, self._level = self.channels[same], level[same].clone()
+    def add(self, maps: Float[Tensor, "n c *p"], peaks: Float[Tensor, "n c"] | None = None) -> None:
+        """Cross out the channels that vary; `peaks` are their largest values, which tell of most that they do."""
+        if not len(self.channels):
+            return
+        peaks = (largest(maps) if peaks is None else peaks)[:, self.channels]
+        level = peaks[0] if self._level is None else self._level
+        self._keep((peaks == level).all(0), level)
+        if len(self.channels) and maps.ndim > 2 and (left := self._level) is not None:
+            some = maps[:, self.channels].flatten(2) == left[None, :, None]
+            self._keep(some.all(2).all(0), left)
+
+    def _keep(self, same: Bool[Tensor, " s"], level: Float[Tensor, " s"]) -> None:
+        self.channels, self._level = self.channels[same], level[same].clone()
 
 
 class Best:
@@ -32,25 +38,23 @@ class Best:
 
     Attributes:
         values: the largest first, `c k`; minus infinity where there were not enough pictures.
-        places: of the pictures, `c k`.
-        positions: in the flattened output, `c k`.
     """
 
     def __init__(self, channels: int, k: int, device: torch.device) -> None:
         self.values: Float[Tensor, "c k"] = torch.full((channels, k), -torch.inf, device=device)
-        self.places: Int64[Tensor, "c k"] = torch.full((channels, k), -1, device=device)
-        self.positions: Int64[Tensor, "c k"] = torch.zeros_like(self.places)
+        self._found: Int64[Tensor, "2 c k"] = torch.full((2, channels, k), -1, device=device)
         self._sums = torch.zeros(2, channels, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
         self._still = Still(channels, device)
         self._count = 0
 
     def add(self, maps: Float[Tensor, "n c *p"], places: Int64[Tensor, " n"]) -> None:
         """Take in what the layer returned for pictures; these come in rising order."""
-        tops = _tops(maps).float()
+        raw = largest(maps)
+        self._still.add(maps, raw)
+        tops = raw.float()
         wide = tops.to(self._sums)
         self._sums += torch.stack([wide.sum(0), wide.square().sum(0)])
         self._count += len(tops)
-        self._still.add(maps)
         self._merge(maps, tops, places)
 
     @property
@@ -69,29 +73,29 @@ class Best:
         return mean, (square - mean.square()).clamp(min=0).sqrt()
 
     def won(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Values, places and positions on the CPU, each `c k`."""
-        return self.values.cpu(), self.places.cpu(), self.positions.cpu()
+        """Values, places of the pictures, and positions in the flattened output, on the CPU, each `c k`.
+
+        Where there were not enough pictures, places are -1.
+        """
+        places, positions = self._found.cpu()
+        return self.values.cpu(), places, positions
 
     def _merge(self, maps: Tensor, tops: Tensor, places: Tensor) -> None:
         k = self.values.shape[1]
-        beaten = tops > self.values[:, -1]
-        better, some = (beaten.any(dim).nonzero().squeeze(1) for dim in (0, 1))
+        better = (tops > self.values[:, -1]).any(1).nonzero().squeeze(1)  # soon a few pictures only
         if not len(better):
             return
-        pool = torch.cat([self.values[better], tops[some][:, better].T], 1)  # soon of a few pictures only
+        pool = torch.cat([self.values, tops[better].T], 1)
         values, order = pool.sort(dim=1, descending=True, stable=True)
-        values, order = values[:, :k], order[:, :k]
-        fresh = order >= k
-        rows = some[(order - k).clamp(min=0)]
-        kept = order.clamp(max=k - 1)
-        self.values[better] = values
-        self.places[better] = torch.where(fresh, places[rows], self.places[better].gather(1, kept))
-        positions = self.positions[better].gather(1, kept)
-        positions[fresh] = _peaks(maps, rows, better, fresh)
-        self.positions[better] = positions
+        order = order[:, :k]
+        channels, ranks = (order >= k).nonzero(as_tuple=True)
+        rows = better[order[channels, ranks] - k]
+        found = self._found.gather(2, order.clamp(max=k - 1).expand_as(self._found))
+        found[:, channels, ranks] = torch.stack([places[rows], _first(maps[rows, channels])])
+        self.values, self._found = values[:, :k], found
 
 
-def _tops(maps: Float[Tensor, "n c *p"]) -> Float[Tensor, "n c"]:
+def largest(maps: Float[Tensor, "n c *p"]) -> Float[Tensor, "n c"]:
     """Each channel's largest value.
 
     Where the maps lie channels last, whole rows are compared first: over few channels at a time torch takes twenty
@@ -103,7 +107,7 @@ def _tops(maps: Float[Tensor, "n c *p"]) -> Float[Tensor, "n c"]:
     return maps.amax(tuple(range(2, maps.ndim))) if maps.ndim > 2 else maps
 
 
-def _peaks(maps: Tensor, rows: Tensor, channels: Tensor, fresh: Bool[Tensor, "b k"]) -> Int64[Tensor, " m"]:
-    """Where the chosen pictures' maps are largest."""
-    chosen = maps[rows[fresh], channels[:, None].expand_as(rows)[fresh]]
-    return chosen.flatten(1).argmax(1) if chosen.ndim > 1 else torch.zeros_like(rows[fresh])
+def _first(maps: Float[Tensor, "n ..."]) -> Int64[Tensor, " n"]:
+    """Where each is largest, the first place of several."""
+    flat = maps.flatten(1) if maps.ndim > 1 else maps[:, None]
+    return flat.argmax(1)

@@ -147,7 +147,7 @@ class Silenced:
         """Scores with all units, then without each of them in turn; the caller holds the network."""
         given = self._classifier.normalised(pixels).to(self._classifier.dtype)
         if self._network is not self._classifier.network:
-            given = given.contiguous(memory_format=torch.channels_last)
+            given = given.to(memory_format=torch.channels_last)
         if self._together is None:
             self._together = self._agrees(given[:_TRIED])
         return self._at_once(given) if self._together else self._in_turn(given)

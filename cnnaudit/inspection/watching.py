@@ -18,7 +18,7 @@ from cnnaudit.errors import CnnAuditError, DataError, LayerError, ModelError, No
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.photo_sets import PhotoSet
 from cnnaudit.shapes import Pixels
-from cnnaudit.training.preparing import layout_for
+from cnnaudit.training.preparing import layout_for, normaliser
 from cnnaudit.twins import can_have_twin, twin
 
 Seen = Callable[[str, Tensor, Tensor], None]
@@ -66,13 +66,14 @@ def watch(
     modules = {name: network.get_submodule(name) for name in calls}
     layout = torch.contiguous_format if network is classifier.network else torch.channels_last
     device, dtype = classifier.device, classifier.dtype
+    normalise = normaliser(classifier.mean, classifier.std, device, layout)
     fitting = _NUMBERS // (classifier.channels * math.prod(classifier.input_size))
     done, size = 0, batch_size or max(_FEWEST, min(_MOST, fitting))
     with hooks.borrowed(classifier.network), torch.inference_mode():
         for pixels, places in photos.batches(torch.arange(len(photos)), size):
             where = torch.tensor(places, device=device)
             batch = _Batch(calls, partial(_handed, seen, where))
-            given = classifier.normalised(pixels).to(dtype).contiguous(memory_format=layout)
+            given = normalise(pixels).to(dtype, memory_format=layout)  # which one channel alone does not tell
             with running(classifier, pixels), hooks.watched(modules, batch.returned), suppress(_Stop):
                 network(given)
             batch.check(classifier)
@@ -215,7 +216,7 @@ def _does_the_same(classifier: Classifier, network: nn.Module, layers: Sequence[
     expected = classifier.read(classifier.network(given.clone()), _TRIED)
     try:
         with hooks.watched({name: network.get_submodule(name) for name in layers}, lambda name, _: ran.add(name)):
-            scores = classifier.read(network(given.contiguous(memory_format=torch.channels_last)), _TRIED)
+            scores = classifier.read(network(given.to(memory_format=torch.channels_last)), _TRIED)
     except Exception:  # a forward may rely on its layout
         return False
     return len(ran) == len(layers) and agreement(scores, expected).within(EXACT)
