@@ -18,10 +18,6 @@ from cnnaudit.results import Visualization, Visualizations
 Wanted: TypeAlias = Objective | tuple[str, int | Sequence[int]] | Sequence[Objective]
 """An objective, several, or a layer's name with one or more of its channels."""
 
-_AT_ONCE = 32  # pictures in one forward pass; more of them are no faster
-_MEMORY = 1 << 30  # bytes that the gradient of one batch may keep
-_LARGEST = 128  # side of pictures unless another is asked for: an area of a third of 224, and as readable
-
 
 def visualize_feature(
     classifier: Classifier,
@@ -70,8 +66,9 @@ def visualize_feature(
         NotFiniteError: an activation is not finite.
         MethodError: memory does not suffice for one objective.
 
-    Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017. Activations are before
-    shaking, as there is no shaking when a network is used.
+    Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017. Unlike there, a channel's largest
+    value is climbed beside its mean, and the last steps go without shaking: units of small kernels would
+    otherwise stay below what photos reach.
     """
     objectives = _objectives(wanted)
     _check(steps, copies, diversity, rate)
