@@ -37,7 +37,8 @@ class Surveyed:
         """So many units and their estimates: class by class the next one without which its log-odds would fall most.
 
         Only units that are more active in pictures of the class than on average count for it, so that a unit is not
-        chosen for what its absence says. Of the classes that comes first which would lose most.
+        chosen for what its absence says. Of the classes that comes first which would lose most. Where there is no
+        such unit, it is the one with the largest estimate.
         """
         falls = torch.where(self.activity > self.mean, self.estimates, 0.0).clamp(max=0)
         values, order = falls.sort(dim=1, stable=True)
@@ -49,7 +50,11 @@ class Surveyed:
                     found.setdefault(int(order[k, rank]), float(values[k, rank]))
                 if len(found) == count:
                     return found
-        return found
+        return found or self._largest()
+
+    def _largest(self) -> dict[int, float]:
+        k, unit = divmod(int(self.estimates.abs().argmax()), self.estimates.shape[1])
+        return {unit: float(self.estimates[k, unit])}
 
 
 class Survey:

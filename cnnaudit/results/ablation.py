@@ -53,8 +53,8 @@ class UnitAblation:
     Attributes:
         unit: the channel's number.
         mean: what it was set to.
-        estimate: how much the log-odds of the class for which it was chosen would change, to first order; for a
-            named unit the largest of any class; 0 where that was not computed.
+        estimate: how much the log-odds of the class for which it was chosen would change, to first order; 0 for a
+            unit that was named.
         whole: over all pictures.
         classes: in the order of the network's labels; those without a picture are left out.
         hurt: the place in `classes` of the one whose recall changes most, where that is more than chance at 5 %

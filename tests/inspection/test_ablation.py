@@ -184,3 +184,11 @@ def test_the_snow_channel_of_the_bundled_network_is_found_by_itself() -> None:
     assert wolf.odds is not None
     assert wolf.odds.high < 0
     assert not any("fires on snow" in claim and "husky fall" in claim for claim in said)
+
+
+def test_one_picture_is_enough_to_be_asked_about() -> None:
+    """No unit is then more active than on average."""
+    classifier = small()
+    found = ablation(classifier, pictures(1, classifier), layer="1")
+    assert len(found.units) == 1
+    assert found.units[0].classes[0].odds is None
