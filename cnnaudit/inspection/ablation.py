@@ -11,12 +11,13 @@ from cnnaudit.classifier import Classifier
 from cnnaudit.errors import DataError, ModelError, OptionError
 from cnnaudit.inspection.claims import claim
 from cnnaudit.inspection.exemplars import exemplars
+from cnnaudit.inspection.failing import batch_errors
 from cnnaudit.inspection.meanings import Meanings
 from cnnaudit.inspection.paired import chance, difference, mean_change
 from cnnaudit.inspection.photo_sets import Photos, PhotoSet, photo_set
 from cnnaudit.inspection.silencing import Silenced, Survey, Surveyed, log_odds
 from cnnaudit.inspection.units import unit_layers
-from cnnaudit.inspection.watching import Progress, called, running
+from cnnaudit.inspection.watching import Progress, called
 from cnnaudit.results import Ablation, Loss, Meaning, UnitAblation
 from cnnaudit.shapes import Pixels
 from cnnaudit.training.metrics import share
@@ -75,7 +76,7 @@ def ablation(
     run = _Run(classifier, found, batch_size, progress)
     survey = Survey(classifier, name, shape[0], estimate=known is None)
     for pixels, truth in run.batches():
-        with running(classifier, pixels):
+        with batch_errors(classifier, pixels):
             survey.add(pixels, truth)
     surveyed = survey.done()
     chosen = dict.fromkeys(known, 0.0) if known else surveyed.chosen(int(units) if isinstance(units, int) else 0)
@@ -213,7 +214,7 @@ def _tally(run: _Run, layer: str, units: Sequence[int], surveyed: Surveyed, shap
     silenced = Silenced(classifier, layer, units, surveyed.mean)
     tally = _Tally(classifier, len(units))
     for pixels, truth in run.batches():
-        with running(classifier, pixels), hooks.borrowed(classifier.network), torch.inference_mode():
+        with batch_errors(classifier, pixels), hooks.borrowed(classifier.network), torch.inference_mode():
             logits = silenced.logits(pixels)
         if not bool(logits.isfinite().all()):
             raise ModelError(f"{classifier.name} gives scores that are not finite. Are its weights damaged?")

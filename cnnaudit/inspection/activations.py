@@ -10,12 +10,12 @@ from torch import Tensor
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import CnnAuditError, LayerError, ModelError, NotApplicableError, OptionError
+from cnnaudit.errors import LayerError, ModelError, NotApplicableError, OptionError
 from cnnaudit.inspection.convolutions import convolutions, known_layers
+from cnnaudit.inspection.failing import forward_errors
 from cnnaudit.inspection.following import Following
 from cnnaudit.pictures import Picture, opened
 from cnnaudit.results import Activations, FeatureMaps
-from cnnaudit.shapes import Pixels
 
 Stage = Literal["layer", "activation"]
 
@@ -69,21 +69,13 @@ def activations(
             following.follow(output, place)
 
     watched = hooks.intercepted(following.replacements() if following else {})
-    with hooks.borrowed(classifier.network), torch.no_grad(), hooks.watched(modules, seen), watched:
-        _ask(classifier, pixels)
+    told = forward_errors(classifier, f"a picture of shape {tuple(pixels.shape)}")
+    with hooks.borrowed(classifier.network), torch.no_grad(), hooks.watched(modules, seen), watched, told:
+        classifier.logits(pixels)
     _all_ran(classifier, names, recorder)
     made = tuple(recorder.made)
     predictions = tuple(classifier.predict(pixels)[:5])
     return Activations(picture.name, pixels[0].cpu().numpy(), made, _strip(made), predictions)
-
-
-def _ask(classifier: Classifier, pixels: Pixels) -> None:
-    try:
-        classifier.logits(pixels)
-    except CnnAuditError:
-        raise
-    except Exception as error:  # whatever a user's forward raises
-        raise ModelError(f"{classifier.name} fails on a picture of shape {tuple(pixels.shape)}: {error}") from error
 
 
 class _Recorder:

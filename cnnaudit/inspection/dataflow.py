@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import CnnAuditError, ModelError
+from cnnaudit.inspection.failing import forward_errors
 from cnnaudit.inspection.operations import tensors
 
 PICTURE = -1
@@ -63,13 +63,9 @@ def flow(classifier: Classifier) -> Flow:
         hooks.watched(modules, watch.leave),
         torch.no_grad(),
         watch,
+        forward_errors(classifier, "a grey picture"),
     ):
-        try:
-            classifier.logits(picture)
-        except CnnAuditError:
-            raise
-        except Exception as error:  # whatever a user's forward raises
-            raise ModelError(f"{classifier.name} fails on a grey picture: {error}") from error
+        classifier.logits(picture)
     return Flow(tuple(watch.runs), tuple(watch.modules), tuple(watch.callers))
 
 

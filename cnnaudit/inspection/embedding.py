@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import CnnAuditError, DataError, ModelError, NotApplicableError, OptionError, near_matches
+from cnnaudit.errors import DataError, ModelError, NotApplicableError, OptionError, near_matches
 from cnnaudit.inspection.convolutions import is_convolution
+from cnnaudit.inspection.failing import batch_errors
 from cnnaudit.inspection.photo_sets import Batch, Photos, PhotoSet, photo_set
 from cnnaudit.inspection.projections import pca, umap
 from cnnaudit.results import Embedding, EmbeddingMethod
@@ -117,23 +118,13 @@ class _Reader:
         """Features and logits of a batch, on the CPU."""
         self._features = None
         network = self._classifier.network
-        with hooks.borrowed(network), torch.no_grad(), hooks.fed({self.layer: self._module}, self._seen):
-            logits = self._logits(pixels.to(self._classifier.device))
+        fed, told = hooks.fed({self.layer: self._module}, self._seen), batch_errors(self._classifier, pixels)
+        with hooks.borrowed(network), torch.no_grad(), fed, told:
+            logits = self._classifier.logits(pixels.to(self._classifier.device))
         if self._features is None or len(self._features) != len(pixels):
             found = "nothing" if self._features is None else f"a tensor of shape {tuple(self._features.shape)}"
             raise ModelError(f"{self.layer!r} is given {found} for {len(pixels)} pictures. Name another layer.")
         return self._features.float().cpu(), logits.float().cpu()
-
-    def _logits(self, pixels: Pixels) -> Tensor:
-        try:
-            return self._classifier.logits(pixels)
-        except CnnAuditError:
-            raise
-        except Exception as error:  # whatever a user's forward raises
-            raise ModelError(
-                f"{self._classifier.name} fails on pictures of shape {tuple(pixels.shape)}: {error} "
-                f"Its input size is {self._classifier.input_size}."
-            ) from error
 
     def _seen(self, _name: str, inputs: tuple[Any, ...]) -> None:
         given = inputs[0] if inputs else None

@@ -13,7 +13,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import CnnAuditError, LayerError, ModelError, OptionError
+from cnnaudit.errors import LayerError, OptionError
+from cnnaudit.inspection.failing import forward_errors
 from cnnaudit.inspection.fields import Field
 from cnnaudit.inspection.operations import Operation, tensors
 from cnnaudit.inspection.rules import follow
@@ -68,14 +69,8 @@ def trace(classifier: Classifier, pixels: Pixels | None = None) -> list[Call]:
         calls.append(_call(name, modules.get(name, classifier.network), output, calls[-1:], sights))
 
     with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad(), _following(sights):
-        try:
+        with forward_errors(classifier, f"a picture of shape {tuple(picture.shape)}"):
             logits = classifier.logits(picture)
-        except CnnAuditError:
-            raise
-        except Exception as error:  # whatever a user's forward raises
-            raise ModelError(
-                f"{classifier.name} fails on a picture of shape {tuple(picture.shape)}: {error}"
-            ) from error
         if not calls:  # a scripted network takes no hooks
             seen("", logits)
     return calls

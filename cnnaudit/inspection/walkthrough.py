@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import CnnAuditError, LayerError, ModelError, OptionError, near_matches
+from cnnaudit.errors import LayerError, OptionError, near_matches
+from cnnaudit.inspection.failing import forward_errors
 from cnnaudit.inspection.stages import Convolution, Follower, Node
 from cnnaudit.inspection.tracing import trace
 from cnnaudit.pictures import Picture, opened
@@ -111,13 +112,10 @@ def _followed(classifier: Classifier, layer: str, pixels: Pixels) -> Follower:
         if name and not isinstance(module, torch.jit.ScriptModule)
     }
     follower = Follower(layer, modules)
-    with hooks.borrowed(classifier.network), hooks.watched(modules, follower.returned), torch.no_grad(), follower:
-        try:
-            classifier.logits(pixels)
-        except CnnAuditError:
-            raise
-        except Exception as error:  # whatever a user's forward raises
-            raise ModelError(f"{classifier.name} fails on a picture of shape {tuple(pixels.shape)}: {error}") from error
+    watched = hooks.watched(modules, follower.returned)
+    told = forward_errors(classifier, f"a picture of shape {tuple(pixels.shape)}")
+    with hooks.borrowed(classifier.network), watched, torch.no_grad(), follower, told:
+        classifier.logits(pixels)
     return follower
 
 

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,10 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.devices import EXACT, agreement
-from cnnaudit.errors import CnnAuditError, DataError, LayerError, ModelError, NotApplicableError, OptionError
+from cnnaudit.errors import DataError, LayerError, NotApplicableError, OptionError
+from cnnaudit.inspection.failing import batch_errors
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.photo_sets import PhotoSet
-from cnnaudit.shapes import Pixels
 from cnnaudit.training.preparing import layout_for, normaliser
 from cnnaudit.twins import can_have_twin, twin
 
@@ -74,7 +74,7 @@ def watch(
             where = torch.tensor(places, device=device)
             batch = _Batch(calls, partial(_handed, seen, where))
             given = normalise(pixels).to(dtype, memory_format=layout)  # which one channel alone does not tell
-            with running(classifier, pixels), hooks.watched(modules, batch.returned), suppress(_Stop):
+            with batch_errors(classifier, pixels), hooks.watched(modules, batch.returned), suppress(_Stop):
                 network(given)
             batch.check(classifier)
             done += len(places)
@@ -176,20 +176,6 @@ def _handed(seen: Seen, places: Tensor, name: str, maps: Tensor) -> None:
     if len(maps) != len(places):
         raise LayerError(f"{name!r} returns {len(maps)} rows for {len(places)} pictures. Name another layer.")
     seen(name, maps, places)
-
-
-@contextmanager
-def running(classifier: Classifier, pixels: Pixels) -> Iterator[None]:
-    """Whatever a user's forward raises on these pictures comes out as a ModelError."""
-    try:
-        yield
-    except CnnAuditError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{classifier.name} fails on pictures of shape {tuple(pixels.shape)}: {error} Its input size is "
-            f"{classifier.input_size}."
-        ) from error
 
 
 def laid_out(classifier: Classifier, layers: Sequence[str]) -> nn.Module:
