@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cnnaudit.results.audits import AuditFacts
 from cnnaudit.results.explanations import ImageFailure, ImageResult
 from cnnaudit.results.inspections import InspectionFacts
 from cnnaudit.results.runs import ModelFacts, RunFacts
@@ -24,6 +25,7 @@ class Report:
     figures: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingFacts | None = None
     inspection: InspectionFacts | None = None
+    audit: AuditFacts | None = None
 
     def html(self) -> str:
         """The self-contained page."""

@@ -1,0 +1,1 @@
+"""Audit: which cues a classifier leans on, each tested by intervention."""

@@ -1,0 +1,62 @@
+"""A cue: something in pictures that goes with a class, and how to put it in and take it out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from cnnaudit.results.audits import CueKind, CuePatch, Operation
+from cnnaudit.shapes import Pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edited:
+    """Pictures before and after an edit and after its placebo, `n c h w` each, and their places in the set.
+
+    The placebo is the same operator on as much of the same pictures, without the cue.
+    """
+
+    places: tuple[int, ...]
+    before: Pixels
+    after: Pixels
+    placebo: Pixels
+
+
+Editor: TypeAlias = Callable[[Operation, Sequence[int], torch.Generator], Edited | None]
+"""Edits the pictures at some places; those where it cannot be done are left out, and None if there are none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cue:
+    """A candidate: nothing is known yet of whether the network leans on it.
+
+    Attributes:
+        id: short, the same for the same cue in the same set.
+        name: in words.
+        label: the class that it goes with, an index into the network's labels.
+        present: in which pictures of the set it is.
+        association: the area under the ROC curve of the cue against the class, 0.5 to 1.
+        attribution: see `AuditFinding`.
+        edit: how it is put in and taken out.
+        operations: those that make sense for it.
+        object_share: how much of the cue lies on the object, 0 to 1, by masks if there are any, else by estimate;
+            None where that cannot be said.
+        evidence: sentences on what the cue is.
+        patches: makes some pictures of it.
+    """
+
+    id: str
+    kind: CueKind
+    name: str
+    label: int
+    present: Bool[Tensor, " n"]
+    association: float
+    edit: Editor
+    operations: tuple[Operation, ...] = ("remove", "insert")
+    attribution: float | None = None
+    object_share: float | None = None
+    evidence: tuple[str, ...] = ()
+    patches: Callable[[], tuple[CuePatch, ...]] = tuple

@@ -1,0 +1,36 @@
+"""The pictures that are audited: as the network sees them, with their classes and whatever else is known of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from cnnaudit.shapes import Pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """Labelled pictures, read when they are asked for.
+
+    Attributes:
+        name: of the set.
+        names: of each picture: its path below the set's folder, or its number.
+        truth: the class of each, an index into the network's labels.
+        read: the pictures at some places, `n c h w` in [0, 1], float32, on the CPU.
+        paths: of the files, where each picture is one.
+        columns: what is known of each picture besides, by the name of the column.
+        masks: where the object is in the pictures at some places, if that is known.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    truth: Int64[Tensor, " n"]
+    read: Callable[[Sequence[int]], Pixels]
+    paths: tuple[Path, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    masks: Callable[[Sequence[int]], Bool[Tensor, "n h w"]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth)

@@ -1,0 +1,255 @@
+"""What a classifier leans on: cues, each tested by intervention; whom they hurt; and what is wrong with the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cnnaudit.results.ablation import Change
+from cnnaudit.results.explanations import ImageFailure
+from cnnaudit.results.trainings import Share
+from cnnaudit.shapes import Photo
+
+CueKind = Literal["patch", "place", "property", "attribution", "background", "slice"]
+"""Recurring patches; a fixed place; a property of the whole picture; pictures that are explained alike; all that a
+mask leaves outside; a group of pictures with many errors."""
+
+Operation = Literal["remove", "insert", "swap"]
+
+Verdict = Literal["confirmed", "not confirmed", "inconclusive"]
+"""Whether the network leans on the cue, and the cue is a shortcut: shown; shown not to; or not settled."""
+
+Nature = Literal["shortcut", "object", "undecided"]
+"""What the cue is, by the evidence: beside the object, of the object, or for a person to say."""
+
+Severity = Literal["none", "low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an edit does to the probability of the cue's class, against a placebo on the same pictures.
+
+    Attributes:
+        operation: what was done with the cue.
+        pictures: how many were edited.
+        effect: mean change of the probability, edited minus untouched.
+        placebo: the same of a placebo: the same operator and area, without the cue.
+        difference: of the two, paired by picture, with its 95 % interval (bootstrap over pictures).
+        flips: pictures whose answer became the class (insert, swap) or ceased to be it (remove).
+        placebo_flips: the same of the placebo.
+        p: of so large a difference, in the direction in which a cue acts, if there were none.
+        p_adjusted: the same after Benjamini and Hochberg (1995), over all cues and operations of the audit.
+    """
+
+    operation: Operation
+    pictures: int
+    effect: Change
+    placebo: Change
+    difference: Change
+    flips: int
+    placebo_flips: int
+    p: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """One picture before and after, to be looked at: uint8, `h w c` each, and the probability of the cue's class."""
+
+    name: str
+    operation: Operation
+    before: Photo
+    after: Photo
+    placebo: Photo
+    probability_before: float
+    probability_after: float
+    probability_placebo: float
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How often a cue is seen in the pictures of one class, and how often these are answered rightly with and without.
+
+    `right_with` and `right_without` are None where there is no such picture.
+    """
+
+    label: str
+    pictures: int
+    present: int
+    right_with: Share | None
+    right_without: Share | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CuePatch:
+    """Where a cue is seen in one picture: the part of it that shows the cue, uint8 `h w c`, the rest dimmed."""
+
+    name: str
+    pixels: Photo
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AuditFinding:
+    """One cue, what becomes of the answers with and without it, and what that means.
+
+    Attributes:
+        id: the same in every run that finds the same cue ("patch-3", "place-top-left", "property-brightness").
+        name: of the cue in words; the user's own where it was given.
+        label: the class that the cue goes with.
+        claim: the finding in one sentence with its numbers.
+        association: how strongly the cue goes with the class in these pictures (what a tool that only correlates
+            would report), 0.5 to 1: the area under the ROC curve.
+        attribution: the share of the attribution of the class that lies on the cue, divided by the share of the
+            picture that it covers (what a heatmap alone would report); None where the cue has no place.
+        strongest: the place in `effects` of the one that the verdict rests on; None where nothing could be edited.
+        evidence: sentences for and against the cue being the object itself.
+        presence: a row a class.
+        concerned: names of pictures in which the cue is present, the most convincing first; at most 200.
+    """
+
+    id: str
+    kind: CueKind
+    name: str
+    label: str
+    claim: str
+    verdict: Verdict
+    nature: Nature
+    severity: Severity
+    association: float
+    attribution: float | None
+    effects: tuple[Effect, ...]
+    strongest: int | None
+    evidence: tuple[str, ...]
+    present: int
+    pictures: int
+    presence: tuple[Presence, ...]
+    patches: tuple[CuePatch, ...]
+    edits: tuple[Edit, ...]
+    concerned: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """How many pictures of a class there are, and how many of them are answered rightly."""
+
+    label: str
+    pictures: int
+    right: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pictures of one class with or without a cue.
+
+    Attributes:
+        name: in words ("husky with snow").
+        finding: the id of the cue's finding; None where groups were found without a cue.
+    """
+
+    name: str
+    label: str
+    finding: str | None
+    pictures: int
+    right: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Hurt:
+    """Whom the classifier fails.
+
+    Attributes:
+        groups: those with the fewest right answers first.
+        worst: the first group with enough pictures to tell; None where there is none.
+        unlinked: what the accuracy would be on data in which no confirmed cue goes with a class any more: groups
+            weighted as if cue and class were independent; None without a confirmed cue.
+    """
+
+    groups: tuple[Group, ...]
+    worst: Group | None
+    unlinked: Share | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """Pictures that are alike to the network, and often answered wrongly.
+
+    Attributes:
+        name: what they have in common, in words.
+        samples: some of them, uint8 `h w c`.
+    """
+
+    name: str
+    pictures: int
+    right: Share
+    elsewhere: Share
+    p_adjusted: float
+    names: tuple[str, ...]
+    samples: tuple[Photo, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Something wrong with the pictures or their labels.
+
+    Attributes:
+        names: of the pictures concerned.
+        labels: their classes, one each.
+        samples: the pictures, uint8 `h w c`, at most two.
+    """
+
+    kind: Literal["duplicate", "near duplicate", "mislabelled", "unreadable"]
+    sentence: str
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    samples: tuple[Photo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """Answers to pictures that were changed a little.
+
+    Attributes:
+        change: in words with its unit ("shift by 4 pixels").
+        right: the share that is answered rightly, of the changed pictures.
+        consistent: the share that is answered as before the change.
+    """
+
+    change: str
+    right: Share
+    consistent: Share
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What has become of the findings of an earlier audit, each in one sentence."""
+
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+    worse: tuple[str, ...]
+    better: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AuditFacts:
+    """What an audit found.
+
+    Attributes:
+        dataset: the name of the pictures.
+        pictures: how many could be read.
+        findings: every cue that was tested, the gravest first.
+        skipped: for each part of the audit that could not be made, the reason in words.
+    """
+
+    dataset: str
+    pictures: int
+    accuracy: Share
+    classes: tuple[ClassFacts, ...]
+    findings: tuple[AuditFinding, ...]
+    hurt: Hurt
+    slices: tuple[Slice, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    robustness: tuple[Robustness, ...] = ()
+    compared: Compared | None = None
+    unread: tuple[ImageFailure, ...] = ()
+    notes: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
