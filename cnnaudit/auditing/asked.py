@@ -1,0 +1,24 @@
+"""What each part of an audit is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.auditing.surveys import Survey
+from cnnaudit.classifier import Classifier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What each part of an audit is given.
+
+    Attributes:
+        seed: of everything random.
+        told: called with how much of the part is done, and of how much.
+    """
+
+    classifier: Classifier
+    pictures: Pictures
+    survey: Survey
+    seed: int
+    told: Callable[[int, int], None]
