@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from jaxtyping import UInt8
@@ -22,6 +23,8 @@ from cnnaudit.geometry import Interpolation, fit
 
 UNKNOWN = -1
 """The class of a picture whose name says nothing."""
+
+Read = TypeVar("Read")
 
 _ENOUGH = 0.9
 _THREADS = 4
@@ -59,11 +62,15 @@ class Photos:
     Attributes:
         part: their pixels and classes; all classes are `UNKNOWN` where names do not tell them.
         notes: what was left out.
+        unread: files that cannot be read, and why; not among `paths`.
+        places: of each path, among those that `gathered` was given.
     """
 
     paths: tuple[Path, ...]
     part: Split | Files
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    unread: tuple[tuple[Path, str], ...] = ()
+    places: tuple[int, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -91,20 +98,38 @@ def photos(
         nameless = [path.name for path, known in zip(paths, classes, strict=True) if known == UNKNOWN]
         notes = left_out(nameless, "no class in the name")
         paths, classes = _kept(paths, classes, [known != UNKNOWN for known in classes])
-    if len(paths) * prod(view.shape) <= memory:
-        read = _all(view, paths, drawn)
-        readable = [not isinstance(each, ImageError) for each in read]
-        pixels = [each for each in read if isinstance(each, Tensor)]
-    else:
-        readable, pixels = [_begins_well(path) for path in paths], []
-    names = [path.name for path, good in zip(paths, readable, strict=True) if not good]
-    if len(names) == len(paths):
-        raise DataError(f"{where}: none of its {len(paths):,} pictures can be read. The first is {names[0]}.")
-    notes = (*notes, *left_out(names, "unreadable"))
-    paths, classes = _kept(paths, classes, readable)
-    truth = torch.tensor(classes)
-    part = Split(torch.stack(pixels), truth) if pixels else Files(truth, view.shape, partial(_again, view, paths))
-    return Photos(tuple(paths), part, notes)
+    found = gathered(paths, classes, view, where=str(where), memory=memory, drawn=drawn)
+    return replace(found, notes=(*notes, *left_out([path.name for path, _ in found.unread], "unreadable")))
+
+
+def gathered(
+    paths: Sequence[Path],
+    classes: Sequence[int],
+    view: View,
+    *,
+    where: str,
+    memory: int = 2 << 30,
+    drawn: Drawn | None = None,
+) -> Photos:
+    """The pictures in these files, in memory where they fit into so many bytes, else read when they are asked for.
+
+    Args:
+        where: they come from, for the error.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    whole = len(paths) * prod(view.shape) <= memory
+    read = _each(view.read if whole else check_header, paths, drawn)
+    unread = tuple((path, str(each)) for path, each in zip(paths, read, strict=True) if isinstance(each, ImageError))
+    if len(unread) == len(paths):
+        raise DataError(f"{where}: none of its {len(paths):,} pictures can be read. The first is {paths[0].name}.")
+    readable = [not isinstance(each, ImageError) for each in read]
+    kept, known = _kept(paths, classes, readable)
+    truth = torch.tensor(known)
+    pixels = [each for each in read if isinstance(each, Tensor)]
+    part = Split(torch.stack(pixels), truth) if pixels else Files(truth, view.shape, partial(_again, view, kept))
+    return Photos(tuple(kept), part, (), unread, tuple(place for place, good in enumerate(readable) if good))
 
 
 def _held_out(where: Path) -> Path:
@@ -113,10 +138,20 @@ def _held_out(where: Path) -> Path:
     return next((where / name for name in names if (where / name).is_dir()), where)
 
 
+def told(paths: Sequence[Path], labels: Sequence[str]) -> list[int]:
+    """The class of each picture as its folder's name or its own says it; `UNKNOWN` where neither does."""
+    known = by_name(labels)
+    return [_told(path, known) for path in paths]
+
+
+def by_name(labels: Sequence[str]) -> dict[str, int]:
+    """Each class by its name as `folded` has it, without those whose names are the same."""
+    counts = Counter(map(folded, labels))
+    return {folded(label): k for k, label in enumerate(labels) if counts[folded(label)] == 1}
+
+
 def _classes(paths: Sequence[Path], labels: Sequence[str]) -> list[int]:
-    counts = Counter(map(_folded, labels))
-    known = {_folded(label): k for k, label in enumerate(labels) if counts[_folded(label)] == 1}
-    found = [_told(path, known) for path in paths]
+    found = told(paths, labels)
     if sum(k != UNKNOWN for k in found) >= _ENOUGH * len(found):
         return found
     folders = sorted({path.parent for path in paths})
@@ -129,10 +164,11 @@ def _told(path: Path, known: dict[str, int]) -> int:
     """By the folder's name, else by the file's without a WordNet number before it and a number after it."""
     stem = re.sub(r"^n\d{8}_", "", path.stem)
     names = (path.parent.name, stem, re.sub(r"[-_ (]*\d+\)?$", "", stem))
-    return next((known[_folded(name)] for name in names if _folded(name) in known), UNKNOWN)
+    return next((known[folded(name)] for name in names if folded(name) in known), UNKNOWN)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name without what people write differently: case, spaces, dashes and underscores."""
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
@@ -141,28 +177,20 @@ def _kept(paths: Sequence[Path], classes: Sequence[int], keep: Sequence[bool]) -
     return [path for path, _ in chosen], [k for _, k in chosen]
 
 
-def _all(view: View, paths: Sequence[Path], drawn: Drawn | None) -> list[Tensor | ImageError]:
-    def read(path: Path) -> Tensor | ImageError:
+def _each(read: Callable[[Path], Read], paths: Sequence[Path], drawn: Drawn | None) -> list[Read | ImageError]:
+    def tried(path: Path) -> Read | ImageError:
         try:
-            return view.read(path)
+            return read(path)
         except ImageError as error:
             return error
 
-    found: list[Tensor | ImageError] = []
+    found: list[Read | ImageError] = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="cnnaudit-photos") as pool:
-        for each in pool.map(read, paths):
+        for each in pool.map(tried, paths):
             found.append(each)
             if drawn:
                 drawn(len(found), len(paths))
     return found
-
-
-def _begins_well(path: Path) -> bool:
-    try:
-        check_header(path)
-    except ImageError:
-        return False
-    return True
 
 
 def _again(view: View, paths: Sequence[Path], index: int) -> Tensor:

@@ -39,6 +39,7 @@ class Material:
         paths: of the pictures, where each is a file.
         photo: the picture that is followed through the network, `1 c h w`, and what is known of it.
         notes: what the reader must know.
+        unread: files that cannot be read, and why.
     """
 
     name: str | None = None
@@ -49,6 +50,7 @@ class Material:
     photo: Pixels | None = None
     image: ImageFacts | None = None
     notes: tuple[str, ...] = ()
+    unread: tuple[tuple[Path, str], ...] = ()
 
     def pixels(self, count: int, classifier: Classifier) -> Pixels:
         """So many of the pictures, or all, evenly spaced: `n c h w` in [0, 1], on the network's device.
@@ -78,7 +80,9 @@ def material(
         DataError: a dataset is missing or damaged, or no picture can be read.
         ImageError: the photo cannot be read.
     """
-    found = _pictures(classifier, data, data_root, seed, drawn) if data is not None else Material()
+    found = Material()
+    if data is not None:
+        found = pictures(classifier, data, data_root=data_root, seed=seed, drawn=drawn)
     if photo is None and found.paths:
         photo = found.paths[0]
     if photo is not None:
@@ -90,41 +94,60 @@ def material(
     return found
 
 
-def _pictures(
+def pictures(
     classifier: Classifier,
     data: str | Path | Dataset | Split | Files,
+    *,
     data_root: str | Path | None,
     seed: int,
     drawn: Drawn | None,
+    scenes: int = _SCENES,
+    memory: int = 2 << 30,
 ) -> Material:
+    """The pictures alone.
+
+    Args:
+        scenes: so many are drawn where a dataset can have any number.
+        memory: bytes of files' pixels up to which all are held.
+
+    Raises:
+        OptionError, DataError: as in `material`.
+    """
     if isinstance(data, Split | Files):
         return _given(data, classifier)
     if isinstance(data, Dataset):
         return _of_dataset(classifier, data)
-    path = _folder(str(data))
+    path = folder_of(data)
     if path is not None and not is_archive(path):
-        view = View(classifier.input_size, classifier.resize_size, classifier.interpolation, classifier.channels)
-        found = photos(path, view, classifier.labels, drawn=drawn)
-        pictures = found.part if found.labelled else found.paths
-        return Material(str(data), found.part, pictures, found.labelled, found.paths, notes=found.notes)
+        found = photos(path, view_of(classifier), classifier.labels, memory=memory, drawn=drawn)
+        shown = found.part if found.labelled else found.paths
+        return Material(
+            str(data), found.part, shown, found.labelled, found.paths, notes=found.notes, unread=found.unread
+        )
     request = Request(
         root=Path(data_root) if data_root is not None else default_root(),
         seed=seed,
         size=classifier.input_size,
         channels=classifier.channels,
         samples=2,
-        test_samples=_SCENES,
+        test_samples=scenes,
         drawn=drawn,
     )
     return _of_dataset(classifier, dataset(str(data), request))
 
 
-def _folder(data: str) -> Path | None:
+def view_of(classifier: Classifier) -> View:
+    """How the network's pictures are made of files."""
+    return View(classifier.input_size, classifier.resize_size, classifier.interpolation, classifier.channels)
+
+
+def folder_of(data: str | Path) -> Path | None:
     """The path that `folder:PATH` names, or that a plain path does; the name of a dataset is no path."""
-    if data.startswith(FOLDER):
-        return Path(data.removeprefix(FOLDER)).expanduser()
-    path = Path(data).expanduser()
-    return path if data not in DATASETS and path.is_dir() else None
+    name = str(data)
+    if name.startswith(FOLDER):
+        return Path(name.removeprefix(FOLDER)).expanduser()
+    path = Path(name).expanduser()
+    return path if name not in DATASETS and path.is_dir() else None
 
 
 def _of_dataset(classifier: Classifier, data: Dataset) -> Material:

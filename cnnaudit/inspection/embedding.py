@@ -2,20 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
-from cnnaudit import hooks
-from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import DataError, ModelError, NotApplicableError, OptionError, near_matches
-from cnnaudit.inspection.convolutions import is_convolution
-from cnnaudit.inspection.failing import batch_errors
+from cnnaudit.errors import DataError, ModelError, OptionError, near_matches
+from cnnaudit.inspection.last_features import LastFeatures, penultimate
 from cnnaudit.inspection.photo_sets import Batch, Photos, PhotoSet, photo_set
 from cnnaudit.inspection.projections import pca, umap
 from cnnaudit.results import Embedding, EmbeddingMethod
@@ -72,7 +69,7 @@ def embedding(
     """
     _check(method, most, batch_size)
     found = photo_set(classifier, photos, classes)
-    reader = _Reader(classifier, layer or penultimate(classifier))
+    reader = LastFeatures(classifier, layer or penultimate(classifier))
     width = reader.read(torch.full((1, classifier.channels, *classifier.input_size), 0.5))[0].shape[1]
     order = found.drawn(max(_FEWEST, min(most, _NUMBERS // width)), seed)
     held = _Held()
@@ -105,65 +102,6 @@ class _Held:
         self.places += places
 
 
-class _Reader:
-    """Runs the network and keeps what a layer is given."""
-
-    def __init__(self, classifier: Classifier, layer: str) -> None:
-        self.layer, self.pooled = layer, False
-        self._classifier = classifier
-        self._module = find_module(classifier, layer)
-        self._features: Tensor | None = None
-
-    def read(self, pixels: Pixels) -> tuple[Float32[Tensor, "n d"], Float32[Tensor, "n k"]]:
-        """Features and logits of a batch, on the CPU."""
-        self._features = None
-        network = self._classifier.network
-        fed, told = hooks.fed({self.layer: self._module}, self._seen), batch_errors(self._classifier, pixels)
-        with hooks.borrowed(network), torch.no_grad(), fed, told:
-            logits = self._classifier.logits(pixels.to(self._classifier.device))
-        if self._features is None or len(self._features) != len(pixels):
-            found = "nothing" if self._features is None else f"a tensor of shape {tuple(self._features.shape)}"
-            raise ModelError(f"{self.layer!r} is given {found} for {len(pixels)} pictures. Name another layer.")
-        return self._features.float().cpu(), logits.float().cpu()
-
-    def _seen(self, _name: str, inputs: tuple[Any, ...]) -> None:
-        given = inputs[0] if inputs else None
-        if isinstance(given, Tensor):
-            self.pooled = given.ndim > 2
-            places = (1,) if isinstance(self._module, nn.Linear) else tuple(range(2, given.ndim))
-            self._features = given.detach().mean(places) if self.pooled else given.detach().clone()
-
-
-def penultimate(classifier: Classifier) -> str:
-    """The last linear layer or convolution that returns a value a class, else the last one at all.
-
-    Raises:
-        NotApplicableError: there is none, or the network cannot be watched.
-    """
-    modules = {
-        name: module
-        for name, module in classifier.network.named_modules()
-        if name and (isinstance(module, nn.Linear) or is_convolution(module))
-        if not isinstance(module, torch.jit.ScriptModule)
-    }
-    called: list[tuple[str, int]] = []
-
-    def seen(name: str, output: Any) -> None:
-        called.append((name, output.shape[-1 if isinstance(modules[name], nn.Linear) else 1]))
-
-    grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
-    with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad():
-        classifier.logits(grey)
-    if not called:
-        raise NotApplicableError(
-            f"{classifier.name} has no linear layer or convolution that could be watched. "
-            "Name the module whose input the features are with layer."
-        )
-    sizes = (classifier.classes, 1) if classifier.classes == 2 else (classifier.classes,)
-    fitting = [name for name, size in called if size in sizes]
-    return (fitting or [name for name, _ in called])[-1]
-
-
 def _check(method: str, most: int, batch_size: int) -> None:
     if method not in get_args(EmbeddingMethod):
         known = get_args(EmbeddingMethod)
@@ -190,7 +128,7 @@ def _record(
     classifier: Classifier,
     found: PhotoSet,
     held: _Held,
-    reader: _Reader,
+    reader: LastFeatures,
     method: EmbeddingMethod,
     points: Float32[np.ndarray, "n 2"],
     explained: tuple[float, float] | None,

@@ -18,7 +18,7 @@ from cnnaudit import Classifier
 from cnnaudit.data.splits import Dataset, Files, Split
 from cnnaudit.errors import DataError, LayerError, ModelError, NotApplicableError, OptionError
 from cnnaudit.inspection import embedding
-from cnnaudit.inspection.embedding import penultimate
+from cnnaudit.inspection.last_features import penultimate
 from cnnaudit.inspection.projections import pca
 
 
