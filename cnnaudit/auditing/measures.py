@@ -135,7 +135,7 @@ def _file(path: Path) -> tuple[float, ...]:
 
 
 def jpeg_quality(image: Pillow.Image) -> float:
-    """The quality, 1 to 100, at which libjpeg has a brightness table nearest to the picture's; NaN for other formats."""
+    """The quality, 1 to 100, whose brightness table in libjpeg comes nearest to the picture's; NaN if it is no JPEG."""
     tables = getattr(image, "quantization", None)
     if not tables:
         return math.nan
