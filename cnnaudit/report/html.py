@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from cnnaudit.report import figures, numbers
+from cnnaudit.report.auditing import page as audited
 from cnnaudit.report.inspection import page as inspected
 from cnnaudit.report.page import section
 from cnnaudit.report.training import matrices, page
@@ -18,10 +19,12 @@ _ASSETS = files("cnnaudit.report").joinpath("assets")
 _STYLES = {
     "train": ("page.css", "parts.css", "train.css"),
     "inspect": ("page.css", "parts.css", "inspect.css", *(f"inspect_{name}.css" for name in inspected.SECTIONS)),
+    "audit": ("page.css", "parts.css", "inspect.css", "audit.css"),
 }
 _SCRIPTS = {
     "train": ("train.js",),
     "inspect": ("inspect.js", *(f"inspect_{name}.js" for name in inspected.SCRIPTED)),
+    "audit": ("inspect.js", "audit.js"),
 }
 
 
@@ -48,7 +51,9 @@ def render(report: Report) -> str:
     )
 
 
-def _view(report: Report) -> page.View | inspected.View | None:
+def _view(report: Report) -> page.View | inspected.View | audited.View | None:
+    if report.audit:
+        return audited.view(report.audit)
     if report.inspection:
         return inspected.view(report.inspection)
     return page.view(report.training) if report.training else None

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
+from cnnaudit.report.auditing import twin as audited
 from cnnaudit.report.encoding import encode_heatmap, encode_marks
 from cnnaudit.report.grouping import Group, Maps, groups
 from cnnaudit.report.inspection import twin as inspected
@@ -28,7 +29,8 @@ def dumps(report: Report) -> str:
         "images": [*map(_image, report.images), *map(_failure, report.failures)],
         **({"training": twin.record(report.training)} if report.training else {}),
         **({"inspection": inspected.record(report.inspection)} if report.inspection else {}),
-        "findings": report.findings,
+        **({"audit": audited.record(report.audit)} if report.audit else {}),
+        "findings": audited.findings(report.audit) if report.audit else report.findings,
         "figures": report.figures,
     }
     return json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

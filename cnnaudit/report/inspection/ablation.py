@@ -1,15 +1,17 @@
-"""What units are for, on the page: a table of what changes without each."""
+"""What units are for, on the page: a table of what changes without each, and without groups of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cnnaudit.report import charts, numbers
 from cnnaudit.report.charts import Axis, Tick
 from cnnaudit.report.inspection.exemplars import says
-from cnnaudit.results import Ablation, Change, Loss, UnitAblation
+from cnnaudit.results import Ablation, Change, GroupAblation, Loss, UnitAblation
 
 _CLASSES = 4
+_GROUPS = 8
+_UNITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One unit; `left_out` classes change less than those in `lines`."""
+    """One unit or group; `left_out` classes change less than those in `lines`.
 
-    unit: int
+    `notes` say how it is known what it fires on, or which channels these are and what is left without others.
+    """
+
     claim: str
     matters: bool
-    meaning: str | None
+    notes: tuple[str, ...]
     lines: tuple[Line, ...]
     left_out: int
 
@@ -58,9 +62,12 @@ class View:
     Attributes:
         draws_odds: whether the changes drawn are of log-odds, for want of any of recall that is sure.
         ticks: of the axis of changes; `zero` is where nothing changes.
+        groups_left_out: how many change less than those shown.
     """
 
     facts: Ablation
+    groups: tuple[Row, ...]
+    groups_left_out: int
     rows: tuple[Row, ...]
     draws_odds: bool
     ticks: tuple[Tick, ...]
@@ -73,17 +80,19 @@ def view(facts: Ablation) -> View:
     Raises:
         CnnAuditError: a number is not finite.
     """
-    draws_odds = all(unit.hurt is None for unit in facts.units)
-    shown = [(unit, (unit.whole, *_largest(unit))) for unit in facts.units]
+    draws_odds = not any(group.hurt for group in facts.groups) and all(unit.hurt is None for unit in facts.units)
+    groups = facts.groups[:_GROUPS]
+    shown = [(each, (each.whole, *_largest(each))) for each in (*groups, *facts.units)]
     drawn = [_drawn(loss, draws_odds) for _, losses in shown for loss in losses]
     ends = [end for each in drawn if each for end in (each.low, each.high)]
     axis = charts.linear(min([0.0, *ends]), max([0.0, *ends]), most=4)
-    rows = tuple(_row(unit, losses, axis, draws_odds) for unit, losses in shown)
-    return View(facts, rows, draws_odds, axis.ticks(), axis.place(0.0))
+    rows = tuple(_row(each, losses, axis, draws_odds) for each, losses in shown)
+    split = len(groups)
+    return View(facts, rows[:split], len(facts.groups) - split, rows[split:], draws_odds, axis.ticks(), axis.place(0.0))
 
 
 def twin(facts: Ablation) -> dict[str, Any]:
-    """The section in the JSON twin: all classes of all units."""
+    """The section in the JSON twin: all classes of all units and groups."""
     return {
         "layer": facts.layer,
         "channels": facts.channels,
@@ -92,21 +101,27 @@ def twin(facts: Ablation) -> dict[str, Any]:
         "chosen": facts.chosen,
         "unread": facts.unread,
         "units": facts.units,
+        "groups": [_record(group) for group in facts.groups],
     }
 
 
-def _named(unit: UnitAblation) -> Loss | None:
-    """The class that the claim names."""
-    place = unit.doubted if unit.hurt is None else unit.hurt
-    return None if place is None else unit.classes[place]
+def _record(group: GroupAblation) -> dict[str, Any]:
+    return {field.name: getattr(group, field.name) for field in fields(group)} | {"stands_out": group.stands_out}
 
 
-def _largest(unit: UnitAblation) -> list[Loss]:
-    """The class that the claim names and those that change most, in their own order where they are all shown."""
-    if len(unit.classes) <= _CLASSES:
-        return list(unit.classes)
-    named = _named(unit)
-    return sorted(unit.classes, key=lambda loss: (loss is not named, -abs(loss.change.value), -_of_odds(loss)))[
+def _named(each: UnitAblation | GroupAblation) -> list[Loss]:
+    """The classes that the claim names."""
+    hurt = each.hurt if isinstance(each, GroupAblation) else () if each.hurt is None else (each.hurt,)
+    places = hurt[:2] or (() if each.doubted is None else (each.doubted,))
+    return [each.classes[place] for place in places]
+
+
+def _largest(each: UnitAblation | GroupAblation) -> list[Loss]:
+    """The classes that the claim names and those that change most, in their own order where they are all shown."""
+    if len(each.classes) <= _CLASSES:
+        return list(each.classes)
+    named = _named(each)
+    return sorted(each.classes, key=lambda loss: (loss not in named, -abs(loss.change.value), -_of_odds(loss)))[
         :_CLASSES
     ]
 
@@ -121,11 +136,35 @@ def _drawn(loss: Loss, draws_odds: bool) -> Change | None:
     return Change(*(100 * value for value in (loss.change.value, loss.change.low, loss.change.high)))
 
 
-def _row(unit: UnitAblation, losses: Sequence[Loss], axis: Axis, draws_odds: bool) -> Row:
-    named = _named(unit)
-    lines = tuple(_line(loss, axis, draws_odds, is_named=loss is named) for loss in losses)
-    meaning = says(unit.meaning) if unit.meaning else None
-    return Row(unit.unit, unit.claim, named is not None, meaning, lines, len(unit.classes) - len(losses) + 1)
+def _row(each: UnitAblation | GroupAblation, losses: Sequence[Loss], axis: Axis, draws_odds: bool) -> Row:
+    named = _named(each)
+    lines = tuple(_line(loss, axis, draws_odds, is_named=loss in named) for loss in losses)
+    notes = _about_group(each, losses) if isinstance(each, GroupAblation) else _about_unit(each)
+    return Row(each.claim, bool(named), tuple(notes), lines, len(each.classes) - len(losses) + 1)
+
+
+def _about_unit(unit: UnitAblation) -> list[str]:
+    return [f"Best patches: {says(unit.meaning)}."] if unit.meaning else []
+
+
+def _about_group(group: GroupAblation, losses: Sequence[Loss]) -> list[str]:
+    """Which channels these are, and how many answers are right without as many others."""
+    notes = [f"{'Channels' if len(group.units) > 1 else 'Channel'} {_listed(group.units)}."]
+    if group.without_others:
+        left = ", ".join(
+            f"{loss.label} {numbers.share(other.value)}"
+            for loss, other in zip(group.classes, group.without_others, strict=True)
+            if loss in losses
+        )
+        notes.append(f"Right without as many others, drawn at random: {left}.")
+    else:
+        notes.append("The layer has too few other channels to compare with.")
+    return notes
+
+
+def _listed(units: Sequence[int]) -> str:
+    shown = ", ".join(map(str, units[:_UNITS]))
+    return shown + (f" and {numbers.count(len(units) - _UNITS)} more" if len(units) > _UNITS else "")
 
 
 def _line(loss: Loss, axis: Axis, draws_odds: bool, *, is_named: bool) -> Line:

@@ -21,12 +21,16 @@ def opening(found: InspectionFacts) -> Opening:
 
 
 def _claim(found: InspectionFacts) -> str | None:
-    """What is lost without the unit that most depends on, where that is more than chance; one whose meaning is known
-    goes before others."""
-    units = found.ablation.units if found.ablation else ()
-    surely = [unit for unit in units if unit.hurt is not None]
+    """What is lost without the units that most depends on, where that is more than chance.
+
+    A group without which recall falls further than without as many others goes before single units, and units whose
+    meaning is known before others.
+    """
+    groups = [group for group in (found.ablation.groups if found.ablation else ()) if group.stands_out]
+    surely = [unit for unit in (found.ablation.units if found.ablation else ()) if unit.hurt is not None]
     meant = [unit for unit in surely if unit.meaning is not None and unit.meaning.is_sure]
-    return next((unit.claim.removesuffix(".") for unit in (*meant, *surely)), None)
+    first = (*(group for group in groups if group.parts), *meant, *groups, *surely)
+    return next((each.claim.removesuffix(".") for each in first), None)
 
 
 def _sentences(found: InspectionFacts) -> Iterator[str]:

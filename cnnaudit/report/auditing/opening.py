@@ -1,0 +1,57 @@
+"""What the page of an audit begins with: the answer in one sentence, and the next ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cnnaudit.report import numbers
+from cnnaudit.report.auditing import words
+from cnnaudit.results import AuditFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The claim is a sentence of its own."""
+
+    claim: str
+    sentences: tuple[str, ...]
+
+
+def opening(facts: AuditFacts) -> Opening:
+    """In words that come from what was found alone."""
+    return Opening(_claim(facts), tuple(_sentences(facts)))
+
+
+def _claim(facts: AuditFacts) -> str:
+    found, tested = words.confirmed(facts), len(facts.findings)
+    if found:
+        others = len(found) - 1
+        more = f", and on {_cues(others, 'other shortcut')}" if others else ""
+        return f"This network leans on {found[0].name} to say {found[0].label}{more}: confirmed"
+    if not tested:
+        return "No cue was found that could be tested"
+    return f"No shortcut was confirmed {f'among {_cues(tested)}' if tested > 1 else 'in the one cue'} tested"
+
+
+def _sentences(facts: AuditFacts) -> Iterator[str]:
+    yield f"{numbers.share(facts.accuracy.value)} of its answers to {_pictures(facts.pictures)} of {facts.dataset} are right."
+    worst, found = facts.hurt.worst, words.confirmed(facts)
+    if worst:
+        yield f"Of {worst.name}, {numbers.share(worst.right.value)} are."
+    if facts.hurt.unlinked and found:
+        yield (
+            f"Where {found[0].name} no longer goes with {found[0].label}, {numbers.share(facts.hurt.unlinked.value)} "
+            "would be."
+        )
+    unsettled = len(words.for_a_person(facts))
+    if unsettled:
+        affect, may = ("affects", "may be part") if unsettled == 1 else ("affect", "may be parts")
+        yield f"{_cues(unsettled, first=True)} {affect} its answers but {may} of the object: a person must say."
+
+
+def _pictures(n: int) -> str:
+    return f"{numbers.count(n)} picture{'' if n == 1 else 's'}"
+
+
+def _cues(n: int, what: str = "cue", *, first: bool = False) -> str:
+    one = "One" if first else "one"
+    return f"{one if n == 1 else numbers.count(n)} {what}{'' if n == 1 else 's'}"
