@@ -1,9 +1,11 @@
-"""What an ablation says, in one sentence."""
+"""What an ablation says, in one sentence each."""
 
 from collections.abc import Sequence
 
-from cnnaudit.report.numbers import percent
+from cnnaudit.report.numbers import count, percent
 from cnnaudit.results import Loss, Meaning
+
+_NOTHING = "nothing changes by more than chance"
 
 
 def claim(
@@ -20,28 +22,75 @@ def claim(
 
     Without known classes, recall counts the pictures that the network still answers as it does with the unit.
     """
-    if hurt is not None:
-        effect = _recall(classes[hurt]) if labelled else _answers(classes[hurt])
-    else:
-        effect = _odds(None if doubted is None else classes[doubted])
+    effect = _effect(classes, [] if hurt is None else [hurt], doubted, labelled=labelled)
     if meaning is not None and meaning.is_sure:
         return f"Channel {unit} of {layer} fires on {meaning.part}; without it, {effect}."
     return f"Without channel {unit} of {layer}, {effect}."
 
 
-def _recall(loss: Loss) -> str:
-    way = "falls" if loss.change.value < 0 else "rises"
-    return f"{loss.label} recall {way} from {percent(loss.before.value)} to {percent(loss.after.value)}"
+def group_claim(
+    layer: str,
+    units: int,
+    channels: int,
+    parts: Sequence[str],
+    helped: str | None,
+    classes: Sequence[Loss],
+    hurt: Sequence[int],
+    doubted: int | None,
+    *,
+    labelled: bool,
+) -> str:
+    """The same of so many units: what they all fire on, else the class that they help, and what changes without them.
+
+    Of the classes whose recall changes, the first two are named.
+    """
+    effect = _effect(classes, hurt[:2], doubted, labelled=labelled)
+    many = count(units)
+    if parts:
+        return f"{many} of {count(channels)} channels of {layer} fire on {_either(parts)}; without them, {effect}."
+    those = f"channels of {layer} that help {helped} most" if helped else f"named channels of {layer}"
+    return f"Without the {many} {those}, {effect}."
 
 
-def _answers(loss: Loss) -> str:
-    return f"{percent(loss.after.value)} of the answers “{loss.label}” stay"
+def _effect(classes: Sequence[Loss], hurt: Sequence[int], doubted: int | None, *, labelled: bool) -> str:
+    if hurt:
+        changed = [classes[place] for place in hurt]
+        return _recall(changed) if labelled else _answers(changed)
+    return _odds(None if doubted is None else classes[doubted])
+
+
+def _either(parts: Sequence[str]) -> str:
+    """`"forest, grass or snow"`."""
+    return f"{', '.join(parts[:-1])} or {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def _recall(changed: Sequence[Loss]) -> str:
+    first, *more = changed
+    said = f"the recall of {first.label} {_way(first)} {_ends(first)}"
+    for loss in more:
+        verb = "" if _way(loss) == _way(first) else f"{_way(loss)} "
+        said += f", and that of {loss.label} {verb}{_ends(loss)}"
+    return said
+
+
+def _way(loss: Loss) -> str:
+    return "falls" if loss.change.value < 0 else "rises"
+
+
+def _ends(loss: Loss) -> str:
+    return f"from {percent(loss.before.value)} to {percent(loss.after.value)}"
+
+
+def _answers(changed: Sequence[Loss]) -> str:
+    first, *more = changed
+    said = f"only {percent(first.after.value)} of the answers “{first.label}” stay"
+    return said + "".join(f", and {percent(loss.after.value)} of “{loss.label}”" for loss in more)
 
 
 def _odds(loss: Loss | None) -> str:
     if loss is None or loss.odds is None:
-        return "nothing changes by more than chance"
+        return _NOTHING
     before, after = (
         f"{value:.2f}".replace("-", "−") for value in (loss.odds_before, loss.odds_before + loss.odds.value)
     )
-    return f"the log-odds of {loss.label} fall from {before} to {after} in its pictures"
+    return f"the mean log-odds of {loss.label} in its pictures fall from {before} to {after}"

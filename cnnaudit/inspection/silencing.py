@@ -1,4 +1,4 @@
-"""The scores of a network without some of a layer's units, each set to its mean."""
+"""The scores of a network without some of a layer's units, which are set to their means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +40,7 @@ class Surveyed:
         chosen for what its absence says. Of the classes that comes first which would lose most. Where there is no
         such unit, it is the one with the largest estimate.
         """
-        falls = torch.where(self.activity > self.mean, self.estimates, 0.0).clamp(max=0)
-        values, order = falls.sort(dim=1, stable=True)
+        values, order = self._falls()
         turns = values.argsort(dim=0, stable=True)
         found: dict[int, float] = {}
         for rank in range(values.shape[1]):
@@ -51,6 +50,20 @@ class Surveyed:
                 if len(found) == count:
                     return found
         return found or self._largest()
+
+    def helping(self, classes: int, most: int) -> dict[int, list[int]]:
+        """For so many classes, those first that would lose most, the units without which they would, at most so many.
+
+        As in `chosen`, only units count that are more active in pictures of the class than on average.
+        """
+        values, order = self._falls()
+        turns = values[:, :most].sum(1).argsort(stable=True)[:classes].tolist()
+        return {k: order[k, :most][values[k, :most] < 0].tolist() for k in turns}
+
+    def _falls(self) -> tuple[Float[Tensor, "k c"], Int64[Tensor, "k c"]]:
+        """Of each class the estimates below 0 of the units that count, the largest fall first, and which units."""
+        falls = torch.where(self.activity > self.mean, self.estimates, 0.0).clamp(max=0)
+        return falls.sort(dim=1, stable=True)
 
     def _largest(self) -> dict[int, float]:
         k, unit = divmod(int(self.estimates.abs().argmax()), self.estimates.shape[1])
@@ -136,20 +149,23 @@ def single(name: str, output: object) -> Tensor:
 
 
 class Silenced:
-    """The network with one unit of a layer after the other set to its mean.
+    """The network with one set of a layer's units after the other at their means.
 
     Where the network allows it, what comes before the layer is computed only once.
     """
 
-    def __init__(self, classifier: Classifier, layer: str, units: Sequence[int], mean: Float[Tensor, " c"]) -> None:
-        self._classifier, self._layer, self._units = classifier, layer, tuple(units)
+    def __init__(
+        self, classifier: Classifier, layer: str, sets: Sequence[Sequence[int]], mean: Float[Tensor, " c"]
+    ) -> None:
+        self._classifier, self._layer = classifier, layer
+        self._sets = [torch.tensor(list(units), device=classifier.device) for units in sets]
         self._mean = mean.to(classifier.device, classifier.dtype)
         self._network = laid_out(classifier, (layer,))
         self._module = {layer: self._network.get_submodule(layer)}
         self._together: bool | None = None
 
     def logits(self, pixels: Pixels) -> Float[Tensor, "u n k"]:
-        """Scores with all units, then without each of them in turn; the caller holds the network."""
+        """Scores with all units, then without each set of them in turn; the caller holds the network."""
         given = self._classifier.normalised(pixels).to(self._classifier.dtype)
         if self._network is not self._classifier.network:
             given = given.to(memory_format=torch.channels_last)
@@ -169,31 +185,34 @@ class Silenced:
 
     def _in_turn(self, given: Pixels) -> Tensor:
         made = [self._read(given, len(given))]
-        for unit in self._units:
+        for units in self._sets:
 
-            def seen(name: str, output: object, unit: int = unit) -> Tensor:
-                maps = single(name, output).clone()
-                maps[:, unit] = self._mean[unit]
-                return maps
+            def seen(name: str, output: object, units: Tensor = units) -> Tensor:
+                return self._without(single(name, output).clone(), units)
 
             with hooks.watched(self._module, seen):
                 made.append(self._read(given, len(given)))
         return torch.stack(made)
 
     def _at_once(self, given: Pixels) -> Tensor:
-        copies, n = len(self._units) + 1, len(given)
+        copies, n = len(self._sets) + 1, len(given)
 
         def seen(name: str, output: object) -> Tensor:
             maps = single(name, output)
             wide = maps.unsqueeze(0).expand(copies, *maps.shape).clone() if len(maps) == n else maps.clone()
             wide = wide.view(copies, n, *maps.shape[1:])
-            for place, unit in enumerate(self._units, 1):
-                wide[place, :, unit] = self._mean[unit]
+            for place, units in enumerate(self._sets, 1):
+                self._without(wide[place], units)
             return wide.flatten(0, 1)
 
         with hooks.watched(self._module, seen):
             scores = self._read(given, copies * n)
         return scores.view(copies, n, -1)
+
+    def _without(self, maps: Tensor, units: Int64[Tensor, " g"]) -> Tensor:
+        """The maps, in which these units are now at their means."""
+        maps[:, units] = self._mean[units].view(-1, *[1] * (maps.ndim - 2))
+        return maps
 
     def _read(self, given: Pixels, rows: int) -> Tensor:
         return self._classifier.read(self._network(given.clone()), rows)

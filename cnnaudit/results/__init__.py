@@ -1,6 +1,6 @@
 """What comes back: frozen records, built once and passed on unchanged."""
 
-from cnnaudit.results.ablation import Ablation, Change, Loss, UnitAblation
+from cnnaudit.results.ablation import Ablation, Change, GroupAblation, Loss, UnitAblation
 from cnnaudit.results.activations import Activations, FeatureMaps
 from cnnaudit.results.audits import (
     AuditFacts,
@@ -79,6 +79,7 @@ __all__ = [
     "FilterFacts",
     "Filters",
     "Fold",
+    "GroupAblation",
     "Group",
     "Hurt",
     "Image",

@@ -1,4 +1,4 @@
-"""What becomes of a network's answers without one of its units."""
+"""What becomes of a network's answers without some of its units."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How many answers are right without a unit, of one class or of all pictures.
+    """How many answers are right without a unit, or without a group of units, of one class or of all pictures.
 
     Attributes:
         label: the class; None for all pictures.
@@ -25,7 +25,7 @@ class Loss:
         change: between the two.
         lost, won: answers that were right only before, and only after.
         p: of so uneven a division of these if the unit did not matter, two-sided.
-        activity: the unit's mean in pictures of the class.
+        activity: the mean in pictures of the class, over the group's units.
         logit: change of the class's mean logit in pictures of it; None for all pictures, and for a single one.
         odds: the same of its log-odds, the logarithm of p / (1 - p).
         odds_before: these, with the unit.
@@ -77,8 +77,50 @@ class UnitAblation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class GroupAblation:
+    """Several units of one layer, all set to their means together.
+
+    Attributes:
+        channels: of the layer.
+        units: the channels' numbers.
+        parts: what their best patches surely show; empty where they have something else in common.
+        helped: the class that they help most, to first order; None where they have something else in common.
+        whole: over all pictures.
+        classes: in the order of the network's labels; those without a picture are left out.
+        hurt: the places in `classes` of those whose recall changes by more than chance, as in `UnitAblation`, the
+            largest change first.
+        doubted: as in `UnitAblation`.
+        others: as many of the layer's other units, drawn at random; None where fewer are left.
+        without_others: the share of right answers of each of `classes` without these instead; empty where there are
+            none.
+        claim: the same in words.
+    """
+
+    layer: str
+    channels: int
+    units: tuple[int, ...]
+    parts: tuple[str, ...]
+    helped: str | None
+    whole: Loss
+    classes: tuple[Loss, ...]
+    hurt: tuple[int, ...]
+    doubted: int | None
+    others: tuple[int, ...] | None
+    without_others: tuple[Share, ...]
+    claim: str
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the largest change is a fall, and to less than is left without as many others, by the intervals."""
+        if not self.hurt or not self.without_others:
+            return False
+        worst = self.classes[self.hurt[0]]
+        return worst.change.value < 0 and worst.after.high < self.without_others[self.hurt[0]].low
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Ablation:
-    """What units of one layer are for.
+    """What units of one layer are for, and groups of units.
 
     Attributes:
         channels: of the layer.
@@ -88,6 +130,8 @@ class Ablation:
         chosen: whether the units were chosen by the criterion, not named.
         units: those first without which recall changes most, then log-odds.
         unread: the files that could not be read, each with the reason.
+        groups: those first without which recall changes most, then log-odds; also of other layers where it is known
+            what their units fire on.
     """
 
     layer: str
@@ -97,3 +141,4 @@ class Ablation:
     chosen: bool
     units: tuple[UnitAblation, ...]
     unread: tuple[str, ...]
+    groups: tuple[GroupAblation, ...] = ()

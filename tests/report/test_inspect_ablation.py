@@ -48,12 +48,12 @@ def page(found: Ablation) -> str:
             1,
             SNOW,
             True,
-            f"{FIRES}wolf recall falls from 97\u202f% to 61\u202f%.",
+            f"{FIRES}the recall of wolf falls from 97\u202f% to 61\u202f%.",
         ),
-        (1, None, True, "Without channel 37 of conv4, wolf recall falls from 97\u202f% to 61\u202f%."),
-        (0, None, True, "Without channel 37 of conv4, husky recall rises from 90\u202f% to 99\u202f%."),
+        (1, None, True, "Without channel 37 of conv4, the recall of wolf falls from 97\u202f% to 61\u202f%."),
+        (0, None, True, "Without channel 37 of conv4, the recall of husky rises from 90\u202f% to 99\u202f%."),
         (None, SNOW, True, f"{FIRES}nothing changes by more than chance."),
-        (1, None, False, "Without channel 37 of conv4, 61\u202f% of the answers “wolf” stay."),
+        (1, None, False, "Without channel 37 of conv4, only 61\u202f% of the answers “wolf” stay."),
     ],
 )
 def test_claims(hurt: int | None, meaning: Meaning | None, labelled: bool, says: str) -> None:
@@ -64,7 +64,7 @@ def test_claims(hurt: int | None, meaning: Meaning | None, labelled: bool, says:
 
 def test_where_recall_stays_the_log_odds_speak() -> None:
     found = facts(loss("husky", 100, 100), loss("wolf", 100, 96), doubted=1, meaning=SNOW)
-    assert found.units[0].claim == f"{FIRES}the log-odds of wolf fall from 3.31 to 3.27 in its pictures."
+    assert found.units[0].claim == f"{FIRES}the mean log-odds of wolf in its pictures fall from 3.31 to 3.27."
     view = ablation.view(found)
     assert view.draws_odds
     assert [line.whisker is None for line in view.rows[0].lines] == [True, False, False]

@@ -88,10 +88,10 @@ def test_a_sure_unit_s_claim_opens_the_page_one_with_a_meaning_before_others() -
     two = replace(one, unit=one.unit + 1)
     unsure = replace(found, units=(one, two))
     assert opening(replace(facts(whole()), ablation=unsure)).claim is None
-    sure = replace(found, units=(one, replace(two, hurt=0, claim="Without channel 5, dog recall falls.")))
+    sure = replace(found, units=(one, replace(two, hurt=0, claim="Without channel 5, the recall of dog falls.")))
     report = changed(ablation=sure)
-    assert '<h1 class="claim long"><bdi>Without channel 5, dog recall falls</bdi></h1>' in report.html()
-    assert json.loads(report.json())["inspection"]["opening"]["claim"] == "Without channel 5, dog recall falls"
+    assert '<h1 class="claim long"><bdi>Without channel 5, the recall of dog falls</bdi></h1>' in report.html()
+    assert json.loads(report.json())["inspection"]["opening"]["claim"] == "Without channel 5, the recall of dog falls"
 
 
 def test_what_is_left_out_is_named_with_its_reason() -> None:
