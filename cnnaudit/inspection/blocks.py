@@ -210,8 +210,8 @@ class _Graph:
 
 
 def _mark(block: Block, at: int, sources: Sequence[int]) -> tuple[object, ...]:
-    """What blocks have in common that are folded."""
-    nodes = tuple((node.label, node.inputs) for node in block.nodes)
+    """What blocks have in common that are folded; a join of all that is before it grows from block to block."""
+    nodes = tuple((node.label, node.inputs, None if node.joins else node.output_shape) for node in block.nodes)
     distance = at - sources[0] if len(sources) == 1 else 0
     return block.kind, nodes, block.output_shape, distance
 

@@ -1,14 +1,15 @@
 """The drawn graph of the blocks: what stands where, what it says, and how it fits a screen."""
 
-import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn_graph import Area, DrawnGraph, graph_of
 from one_section import page_of
 
 from cnnaudit.report.inspection import blocks
+from cnnaudit.report.inspection.cards import Card
 from cnnaudit.report.plain import plain
 from cnnaudit.results import Block, Blocks, Fold, Node
 
@@ -37,10 +38,21 @@ FOUND = Blocks(
         Fold((BRANCHES,), 1, 5000, "mix", (0, 1)),
     ),
 )
+HEAD = Fold((Block("head", "", (node("linear", -1),)),), 1, 10, "head", (0,))
 
 
-def drawn(at: int) -> blocks.Drawing:
-    return blocks.view(FOUND).drawings[at]
+def drawn(at: int) -> Card:
+    return blocks.view(FOUND).sheet.cards[at + 1].card
+
+
+def shown(found: Blocks) -> DrawnGraph:
+    return graph_of(page_of("blocks", blocks.view(found), scripted=False))
+
+
+def chain(skips: dict[int, tuple[int, ...]], length: int) -> Blocks:
+    """As many inception blocks, each of which takes from the one before it and from those given."""
+    folds = (Fold((BRANCHES,), 1, 0, "mix", tuple(sorted({at - 1, *skips.get(at, ())}))) for at in range(length))
+    return Blocks((3, 8, 8), tuple(folds))
 
 
 def test_boxes_of_a_chain_stand_below_each_other() -> None:
@@ -57,53 +69,82 @@ def test_branches_stand_side_by_side_and_meet_below() -> None:
     assert a.x < cat.x < d.x and cat.joins
 
 
-def test_no_two_boxes_overlap() -> None:
-    for drawing in blocks.view(FOUND).drawings:
-        for at, one in enumerate(drawing.boxes):
-            for other in drawing.boxes[at + 1 :]:
-                beside = abs(one.x - other.x) >= drawing.width
-                assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y
-        assert all(box.x >= 0 and box.x + drawing.width <= drawing.size[0] for box in drawing.boxes)
-        assert all(box.y + box.height <= drawing.size[1] for box in drawing.boxes)
-
-
 def test_a_shortcut_goes_around_what_stands_in_its_way() -> None:
-    drawing = drawn(1)
-    assert len(drawing.lines) == 5
-    reach = [max(map(float, re.findall(r"-?[\d.]+", line)[::2])) for line in drawing.lines]
-    assert max(float(x) for line in drawing.lines for x in re.findall(r"C[\d.]+ [\d.]+ ([\d.]+)", line)) > (
-        drawing.boxes[0].x + drawing.width
-    )
-    assert max(reach) <= max(drawing.size)
-
-
-def test_every_line_lies_in_the_drawing() -> None:
-    for drawing in blocks.view(FOUND).drawings:
-        for line in drawing.lines:
-            numbers = [float(each) for each in re.findall(r"-?[\d.]+", line)]
-            assert min(numbers) >= 0 and max(numbers) <= max(drawing.size)
+    lines = drawn(1).lines
+    assert [line.aside for line in lines] == [False, False, False, True, False, False]
+    assert blocks.view(FOUND).shortcuts
+    assert not blocks.view(Blocks(FOUND.picture, FOUND.folds[:1])).shortcuts
 
 
 def test_what_it_says_to_who_cannot_see_it() -> None:
     assert drawn(1).says == (
-        "one, batch norm, ReLU; two; three; sum, ReLU of the input and three, 35 times; output 64 × 56 × 56"
+        "layer1.0 … 34: one, batch norm, ReLU; two; three; sum, ReLU of the input and three, 35 times; "
+        "output 64 × 56 × 56"
     )
-    assert (drawn(1).name, drawn(1).times, drawn(2).others) == ("layer1.0 … 34", 35, ("stem",))
+    whole = blocks.view(FOUND).says
+    assert whole.startswith("input 3 × 224 × 224; then stem: conv 7 × 7, stride 2")
+    assert whole.endswith(", from stem and layer1.0 … 34")
 
 
-def test_what_does_not_follow_the_one_before_it_says_so() -> None:
-    aside = Blocks(FOUND.picture, (*FOUND.folds[:2], Fold((BRANCHES,), 1, 5000, "mix", (-1, 0))))
-    drawing = blocks.view(aside).drawings[2]
-    assert (drawing.follows, drawing.others) == (False, ("the picture", "stem"))
-    page = page_of("blocks", blocks.view(aside), scripted=False)
-    assert "takes from the picture and stem, not from what is drawn before it" in page
-
-
-def test_the_page_holds_a_title_and_a_description_for_each_drawing() -> None:
+def test_one_drawing_has_every_card_and_every_edge() -> None:
     page = page_of("blocks", blocks.view(FOUND), scripted=False)
-    assert page.count("<svg") == page.count("<desc>") == page.count('role="img"') == 3
-    assert "× 35" in page and "also takes from stem" in page
+    assert page.count("<svg") == page.count("<desc") == 1
+    graph = graph_of(page)
+    assert [(card.names, card.times) for card in graph.cards] == [
+        ((), 1), (("stem",), 1), (("layer1.0 … 34",), 35), (("mix",), 1),
+    ]  # fmt: skip
+    assert graph.edges == {(0, 1), (1, 2), (2, 3), (1, 3)}
+    assert graph.cards[2].inner == {(-1, 0), (0, 1), (1, 2), (2, 3), (-1, 3)}
+    assert graph.cards[3].inner == {(-1, 0), (-1, 1), (1, 2), (-1, 3), (0, 4), (2, 4), (3, 4)}
+
+
+def test_foreign_names_stay_text() -> None:
+    page = page_of("blocks", blocks.view(FOUND), scripted=False)
     assert "<i>norm</i>" not in page and "&lt;i&gt;norm" in page
+
+
+def test_what_does_not_follow_the_one_before_it_is_not_joined_to_it() -> None:
+    assert shown(Blocks(FOUND.picture, (*FOUND.folds[:2], HEAD))).edges == {(0, 1), (1, 2), (1, 3)}
+
+
+@pytest.mark.parametrize(
+    "skips", [{}, {3: (0, 1)}, {11: (-1,)}, {2: (0,), 5: (0, 3), 9: (4, 0), 11: (9,)}, {4: (2,), 9: (7,), 10: (7,)}]
+)
+def test_edges_reach_their_cards_in_any_column(skips: dict[int, tuple[int, ...]]) -> None:
+    found = chain(skips, 12)
+    graph = shown(found)
+    assert len({card.x for card in graph.cards[1:]}) > 1, "more than one column"
+    assert graph.edges == {(source + 1, at + 1) for at, fold in enumerate(found.folds) for source in fold.inputs}
+
+
+@pytest.mark.parametrize("found", [FOUND, chain({}, 1), chain({2: (0,), 5: (0, 3), 9: (4, 0)}, 12)])
+def test_nothing_overlaps_or_sticks_out(found: Blocks) -> None:
+    graph = shown(found)
+    for at, one in enumerate(graph.cards):
+        assert all(one.apart(other) for other in graph.cards[at + 1 :])
+        assert all(Area(0, 0, one.width, one.height).around(box) for box in one.boxes)
+        assert all(a.apart(b) for a, b in pairwise(one.boxes))
+        assert graph.page.around(one)
+    assert all(graph.page.holds(point) for path in graph.paths for point in path)
+
+
+def test_lines_past_cards_touch_none_of_them_nor_each_other() -> None:
+    graph = shown(chain({2: (0,), 5: (0, 3), 9: (4, 0), 11: (9,)}, 12))
+    for path in graph.paths:
+        for (x, y), (to_x, to_y) in pairwise(path):
+            middle = ((x + to_x) / 2, (y + to_y) / 2)
+            assert not any(card.strictly_holds(middle) for card in graph.cards)
+    upright = [(x, min(y, to), max(y, to)) for path in graph.paths for (x, y), (at, to) in pairwise(path) if x == at]
+    long = sorted(run for run in upright if run[2] - run[1] > 60)
+    assert all(a[0] != b[0] or a[2] <= b[1] for a, b in pairwise(long))
+
+
+def test_a_long_name_is_shortened_on_the_card_alone() -> None:
+    name = ".".join(["deeply"] * 9)
+    block = Block(name, "", STEM.nodes)
+    page = page_of("blocks", blocks.view(Blocks((3, 8, 8), (Fold((block,), 1, 1, name, (-1,)),))), scripted=False)
+    assert graph_of(page).cards[1].names == (f"…{name[-30:]}",)
+    assert name in page
 
 
 def test_the_twin_has_the_graph() -> None:
@@ -124,9 +165,11 @@ def test_it_fits_a_phone_and_a_desk(browser: Any, tmp_path: Path, scheme: str) -
     for width in (360, 1280):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate("document.querySelector('.blocks text').getBoundingClientRect().height") > 11
         outside = page.evaluate(
-            "[...document.querySelectorAll('.fold-graph g')].filter(g => g.querySelector('text').getBBox().width > "
-            "g.querySelector('rect').getBBox().width).length"
+            "[...document.querySelectorAll('.blocks :is(.box, .card, .times) > text')].filter(text => {"
+            "const own = text.getBBox(), frame = text.parentNode.querySelector('rect:not(.behind)').getBBox();"
+            "return own.x < frame.x || own.x + own.width > frame.x + frame.width}).length"
         )
         assert outside == 0
     assert complaints == []
