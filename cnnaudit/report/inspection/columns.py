@@ -67,7 +67,7 @@ class _Skip:
     def runs(self) -> list[tuple[int, float, float]]:
         """Each gutter that it uses, and from where to where."""
         if len(self.gutters) == 1:
-            return [(self.gutters[0], *sorted(self.ends))]
+            return [(self.gutters[0], min(self.ends), max(self.ends))]
         return [(gutter, self.over, end) for gutter, end in zip(self.gutters, self.ends, strict=True)]
 
 
