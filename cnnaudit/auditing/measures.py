@@ -17,6 +17,7 @@ from cnnaudit.data.resizing import LUMA
 from cnnaudit.shapes import Pixels
 
 _FRAME = 0.15  # of a side: how deep an added frame is looked for
+_SMALLEST = 16  # a side with room for a frame and for what usually lies inside it
 _DARKEST = 1e-8  # a variance of which a logarithm can be taken
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 are pictures that lie on their side
 _NOT_READ = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)
@@ -65,7 +66,7 @@ def border(pixels: Pixels) -> Float[Tensor, " n"]:
     changes at once along a whole side, a picture seldom does. Of the largest such step in the outer 15 % the usual one
     further in is taken away.
     """
-    if min(pixels.shape[2:]) < 8:
+    if min(pixels.shape[2:]) < _SMALLEST:
         return pixels.new_full((len(pixels),), math.nan)
     sides = [steps(side) for side in four_sides(pixels)]
     return torch.stack([side[:, : len(side[0]) // 2].amax(1) - usual(side) for side in sides]).mean(0)

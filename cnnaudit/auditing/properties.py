@@ -1,13 +1,60 @@
 """Properties of whole pictures: measured in the one pass, and made cues where they go with a class."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from jaxtyping import Float32
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from scipy import stats
 from torch import Tensor
 
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.association import Link, links
+from cnnaudit.auditing.cues import Cue, Editor
 from cnnaudit.auditing.measures import of_files, of_pixels
+from cnnaudit.auditing.moving import MoveCast, Mover, move_brightness, move_contrast, move_saturation, move_sharpness
+from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed
+from cnnaudit.auditing.together import Together, together
+from cnnaudit.results.audits import CuePatch, Operation
 from cnnaudit.shapes import Pixels
+
+Values = Mapping[str, Float[np.ndarray, " n"]]
+
+_TESTED, _TOLD = 6, 3  # cues that can be tested by an edit, and others
+_STRONGEST, _PUREST, _USEFUL = 3, 2, 1  # of those tested, the first so many by each measure
+_SAME = 0.9  # rank correlation from which two properties are one
+_A_CLASS = 2  # cues of one property, each with another class
+_VALUES = 20  # that a column of words may have
+_RARE = 5  # pictures with a value of a column below which it is not looked at
+_SHOWN = 6
+_LATTER = 0.6  # of the pictures: a cue is rather what fewer pictures have
+
+_WORDS = {
+    "brightness": ("bright pictures", "dark pictures"),
+    "contrast": ("strong contrast", "weak contrast"),
+    "saturation": ("strong colours", "pale colours"),
+    "sharpness": ("sharp pictures", "blurred pictures"),
+    "border": ("a border", "no border"),
+    "red cast": ("a red cast", "a cyan cast"),
+    "green cast": ("a green cast", "a magenta cast"),
+    "blue cast": ("a blue cast", "a yellow cast"),
+    "height": ("high pictures", "low pictures"),
+    "width": ("wide pictures", "narrow pictures"),
+    "aspect ratio": ("landscape format", "portrait format"),
+    "bytes per pixel": ("many bytes a pixel", "few bytes a pixel"),
+    "JPEG quality": ("high JPEG quality", "low JPEG quality"),
+}
+"""What high and low values are called."""
+
+_MOVERS: dict[str, Mover] = {
+    "brightness": move_brightness,
+    "contrast": move_contrast,
+    "saturation": move_saturation,
+    "sharpness": move_sharpness,
+}
+_CASTS = ("red cast", "green cast", "blue cast")
 
 
 def measured(pixels: Pixels, paths: Sequence[Path]) -> dict[str, Float32[Tensor, " n"]]:
@@ -16,3 +63,179 @@ def measured(pixels: Pixels, paths: Sequence[Path]) -> dict[str, Float32[Tensor,
     A property that does not apply to a picture is NaN; grey pictures have no properties of colour.
     """
     return of_pixels(pixels) | (of_files(paths) if paths else {})
+
+
+def property_cues(asked: Asked) -> list[Cue]:
+    """The properties and columns that go with a class: those that tell most of it, and those that are purest.
+
+    Two of the same class that rank the pictures alike are one. None where no class has ten pictures.
+    """
+    values = _properties(asked) | _columns(asked.pictures.columns)
+    truth = asked.pictures.truth.numpy()
+    found = _distinct(links(values, truth, asked.survey.predicted.numpy()), values, len(np.unique(truth)))
+    if not found:
+        return []
+    jointly = together(values, truth, asked.seed)
+    editable = [link for link in found if _can_be_edited(link, asked)]
+    others = [link for link in found if link not in editable]
+    chosen = [*_best(editable, jointly), *others[:_TOLD]]
+    return [_cue(asked, link, values, jointly) for link in chosen]
+
+
+def _properties(asked: Asked) -> dict[str, np.ndarray]:
+    return {name: column.double().numpy() for name, column in asked.survey.properties.items()}
+
+
+def _columns(columns: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """Columns of numbers as they are; of words, whether each value is there."""
+    found: dict[str, np.ndarray] = {}
+    for name, column in columns.items():
+        numbers = _numbers(column)
+        if numbers is not None:
+            found[name] = numbers
+            continue
+        cells = np.array([cell.strip() for cell in column])
+        known, counts = np.unique(cells, return_counts=True)
+        if len(known) <= _VALUES:
+            common = [str(value) for value, count in zip(known, counts, strict=True) if value and count >= _RARE]
+            found |= {f"{name} = {value}": (cells == value).astype(float) for value in common}
+    return found
+
+
+def _numbers(column: Sequence[str]) -> np.ndarray | None:
+    """The numbers in a column, NaN where a cell is empty; None where a cell holds something else."""
+    try:
+        return np.array([float(cell) if cell.strip() else np.nan for cell in column])
+    except ValueError:
+        return None
+
+
+def _distinct(found: Sequence[Link], values: Values, classes: int) -> list[Link]:
+    """Links of which no two say the same; of two classes, what goes with one goes against the other."""
+    kept: list[Link] = []
+    order = sorted(found, key=lambda link: (-round(link.bits, 6), link.present.mean() > _LATTER, link.sign < 0))
+    for link in order:
+        same_class = [other for other in kept if other.label == link.label or classes == 2]
+        often = sum(other.name == link.name for other in kept) >= _A_CLASS
+        if not often and not any(_alike(link, other, values) for other in same_class):
+            kept.append(link)
+    return kept
+
+
+def _alike(link: Link, other: Link, values: Values) -> bool:
+    """Whether two properties are one; a cast in one channel shows in the others as well."""
+    if link.name == other.name or (link.name in _CASTS and other.name in _CASTS):
+        return True
+    first, second = values[link.name], values[other.name]
+    both = np.isfinite(first) & np.isfinite(second)
+    if min(len(np.unique(first[both])), len(np.unique(second[both]))) < 2:
+        return False
+    ranks = stats.rankdata(first[both]), stats.rankdata(second[both])
+    return abs(float(np.corrcoef(*ranks)[0, 1])) > _SAME
+
+
+def _can_be_edited(link: Link, asked: Asked) -> bool:
+    recompressed = link.name == "JPEG quality" and bool(asked.pictures.paths)
+    return recompressed or link.name in (*_MOVERS, *_CASTS, "border")
+
+
+def _best(found: Sequence[Link], jointly: Together | None) -> list[Link]:
+    """The strongest, the purest, and what the model of all properties uses most; then again the strongest."""
+    pure = sorted(found, key=lambda link: -link.purity)
+    useful = [link for name in (jointly.useful if jointly else ()) for link in found if link.name == name]
+    order = [*found[:_STRONGEST], *pure[:_PUREST], *useful[:_USEFUL], *found]
+    return list(dict.fromkeys(order))[:_TESTED]
+
+
+def _cue(asked: Asked, link: Link, values: Values, jointly: Together | None) -> Cue:
+    present = torch.from_numpy(link.present)
+    edit, operations = _editor(asked, link, present, values)
+    label = asked.classifier.labels[link.label]
+    return Cue(
+        id=f"property-{_slug(link.name)}-{_slug(label)}",
+        kind="property",
+        name=_words(link),
+        label=link.label,
+        present=present,
+        association=max(link.area, 0.5),
+        edit=edit,
+        operations=operations,
+        evidence=tuple(_evidence(asked, link, label, operations, jointly)),
+        patches=partial(_pictures, asked, link, values[link.name]),
+    )
+
+
+def _words(link: Link) -> str:
+    if link.name in _WORDS:
+        return _WORDS[link.name][link.sign < 0]
+    if " = " in link.name:
+        return link.name if link.sign > 0 else link.name.replace(" = ", " other than ", 1)
+    return f"{'high' if link.sign > 0 else 'low'} {link.name}"
+
+
+def _slug(text: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
+def _evidence(
+    asked: Asked, link: Link, label: str, operations: tuple[Operation, ...], jointly: Together | None
+) -> Iterator[str]:
+    own = (asked.pictures.truth == link.label).numpy()
+    yield (
+        f"{link.name[0].upper()}{link.name[1:]} alone tells {label} from the rest with AUROC {link.area:.2f}, and what "
+        f"the network calls {label} from the rest with {link.answered:.2f}."
+    )
+    yield (
+        f"{_words(link)[0].upper()}{_words(link)[1:]}: {int(link.present[own].sum()):,} of {int(own.sum()):,} pictures "
+        f"of {label}, {int(link.present[~own].sum()):,} of {int((~own).sum()):,} others."
+    )
+    if jointly:
+        yield (
+            f"All properties together tell {jointly.classes} classes apart with a mean recall of "
+            f"{jointly.accuracy:.2f} on held-out pictures (guessing: {1 / jointly.classes:.2f})"
+            + (f"; without {link.name} it is lower." if link.name in jointly.useful else ".")
+        )
+    if not operations:
+        yield "It cannot be changed in the pixels, so it is not tested whether the network leans on it."
+
+
+def _editor(asked: Asked, link: Link, present: Tensor, values: Values) -> tuple[Editor, tuple[Operation, ...]]:
+    """How the property is moved, and which way that can be done."""
+    own = asked.pictures.truth == link.label
+    inside, outside = (own & present).numpy(), (~own & ~present).numpy()
+    if not inside.any() or not outside.any() or not _can_be_edited(link, asked):
+        return _never, ()
+    if link.name == "border":
+        return Framed(asked, present, link.sign > 0), ("remove", "insert")
+    if link.name == "JPEG quality":
+        lower, operation = (inside, "insert") if link.sign < 0 else (outside, "remove")
+        return Recompressed(asked, present, int(_median(values[link.name], lower))), (operation,)
+    column, mover = _column(link, values, inside, outside)
+    return Moved(asked, present, mover, _median(column, inside), _median(column, outside)), ("remove", "insert")
+
+
+def _column(link: Link, values: Values, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, Mover]:
+    """What is moved, in each picture, and how; a cast along the line from the others' mean colour to the class's."""
+    if link.name not in _CASTS:
+        return values[link.name], _MOVERS[link.name]
+    casts = np.stack([values[name] for name in _CASTS], 1)
+    away = casts[inside].mean(0) - casts[outside].mean(0)
+    direction = away / np.linalg.norm(away)
+    return casts @ direction, MoveCast(torch.from_numpy(direction).float())
+
+
+def _median(column: np.ndarray, rows: np.ndarray) -> float:
+    return float(np.nanmedian(column[rows]))
+
+
+def _never(operation: Operation, places: Sequence[int], generator: torch.Generator) -> None:
+    """The editor of what cannot be edited."""
+
+
+def _pictures(asked: Asked, link: Link, column: np.ndarray) -> tuple[CuePatch, ...]:
+    """The pictures of the class in which the property is most marked, whole."""
+    own = (asked.pictures.truth == link.label).numpy() & link.present
+    order = np.argsort(-link.sign * column, kind="stable")
+    places = [int(place) for place in order if own[place]][:_SHOWN]
+    pixels = asked.pictures.read(places).permute(0, 2, 3, 1).mul(255).round().clamp(0, 255).byte().numpy()
+    return tuple(CuePatch(asked.pictures.names[place], shown) for place, shown in zip(places, pixels, strict=True))

@@ -1,0 +1,174 @@
+"""Properties moved in pixels, each with a placebo that changes as much of the picture and leaves the property alone."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from cnnaudit.auditing.measures import brightness, cast, contrast, luma, saturation, sharpness
+from cnnaudit.data.resizing import LUMA
+from cnnaudit.shapes import Pixels
+
+Values = Float[Tensor, " n"]
+Family = Callable[[Float[Tensor, "n 1 1 1"]], Pixels]
+"""Pictures for a strength each, in which something rises with the strength."""
+
+Mover = Callable[[Pixels, float, torch.Generator], tuple[Pixels, Pixels]]
+"""Pictures with a property moved to a value, and their placebo."""
+
+_HALVINGS = 14
+_STRONGEST = 4.0
+_SHARPEST = 8.0
+_SPREADS = tuple(0.35 * 1.35**k for k in range(12))  # of Gaussians, in pixels; each removes clearly more than the last
+
+
+def solved(family: Family, value: Callable[[Pixels], Values], target: Values, low: float, high: float) -> Pixels:
+    """The pictures of a family whose value comes nearest to a target each, by halving; `value` rises with strength."""
+    below, above = torch.full_like(target, low), torch.full_like(target, high)
+    for _ in range(_HALVINGS):
+        middle = (below + above) / 2
+        under = value(family(_wide(middle))) < target
+        below, above = torch.where(under, middle, below), torch.where(under, above, middle)
+    return family(_wide((below + above) / 2))
+
+
+def changed(after: Pixels, before: Pixels) -> Values:
+    """Root mean square of the change of a picture's values."""
+    return (after - before).square().mean((1, 2, 3)).sqrt()
+
+
+def matched(family: Family, before: Pixels, after: Pixels, high: float) -> Pixels:
+    """The pictures of a family that are changed as much as the edited ones."""
+    return solved(family, lambda pixels: changed(pixels, before), changed(after, before), 0.0, high)
+
+
+def ramps(pixels: Pixels, generator: torch.Generator) -> Float[Tensor, "n 1 h w"]:
+    """A plane for each picture that rises in a random direction, mean 0 and mean square 1."""
+    n, _, h, w = pixels.shape
+    turn = torch.rand(n, 1, 1, 1, generator=generator) * (2 * math.pi)
+    y, x = torch.linspace(-1, 1, h).view(1, 1, h, 1), torch.linspace(-1, 1, w).view(1, 1, 1, w)
+    plane = turn.sin() * y + turn.cos() * x
+    return plane / plane.square().mean((1, 2, 3), keepdim=True).sqrt()
+
+
+def move_brightness(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+    """Light added or taken away everywhere; placebo: added on one side and taken away on the other.
+
+    Uneven light touches every pixel as even light does, and leaves the mean where it was: what clipping takes from
+    it is given back.
+    """
+    after = solved(lambda s: (pixels + s).clamp(0, 1), brightness, pixels.new_full((len(pixels),), target), -1, 1)
+    ramp, before = ramps(pixels, generator), brightness(pixels)
+
+    def uneven(strength: Tensor) -> Pixels:
+        lit = (pixels + strength * ramp).clamp(0, 1)
+        return (lit + _wide(before - brightness(lit))).clamp(0, 1)
+
+    return after, matched(uneven, pixels, after, _STRONGEST)
+
+
+def move_contrast(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+    """Distances from the mean luma stretched or shrunk; placebo: stretched on one side and shrunk on the other."""
+    mean = _wide(brightness(pixels))
+    goal = pixels.new_full((len(pixels),), target)
+    after = solved(lambda s: (mean + s * (pixels - mean)).clamp(0, 1), contrast, goal, 0, _STRONGEST)
+    return after, _on_one_side(pixels, mean, after, generator)
+
+
+def move_saturation(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+    """Distances from grey stretched or shrunk; placebo: stretched on one side and shrunk on the other."""
+    grey = luma(pixels)
+    goal = pixels.new_full((len(pixels),), target)
+    after = solved(lambda s: (grey + s * (pixels - grey)).clamp(0, 1), saturation, goal, 0, _STRONGEST)
+    return after, _on_one_side(pixels, grey, after, generator)
+
+
+def _on_one_side(pixels: Pixels, middle: Tensor, after: Pixels, generator: torch.Generator) -> Pixels:
+    ramp = ramps(pixels, generator)
+
+    def uneven(strength: Tensor) -> Pixels:
+        return (middle + (1 + strength * ramp).clamp(min=0) * (pixels - middle)).clamp(0, 1)
+
+    return matched(uneven, pixels, after, _STRONGEST)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MoveCast:
+    """Moves the colour of all pixels along one direction, by its mean; placebo: a quarter turn round the grey axis.
+
+    The turned colour has no part of the cue's, and neither changes luma; a turn by 120 degrees would also move the
+    picture half as far away from the cue, which is an edit of its own. Which way the quarter turn goes is drawn.
+
+    Attributes:
+        direction: a unit vector in red, green and blue without luma.
+    """
+
+    direction: Float[Tensor, " 3"]
+
+    def along(self, pixels: Pixels) -> Values:
+        """How far a picture lies along the direction."""
+        return cast(pixels) @ self.direction
+
+    def __call__(self, pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+        """As `Mover` says."""
+        goal = pixels.new_full((len(pixels),), target)
+        after = solved(self._family(pixels, self.direction), self.along, goal, -1.5, 1.5)
+        side = F.normalize(torch.linalg.cross(pixels.new_tensor(LUMA), self.direction), dim=0)
+        signs = _wide(torch.randint(0, 2, (len(pixels),), generator=generator) * 2.0 - 1)
+        turned = self._family(pixels, side)
+        return after, matched(lambda s: turned(s * signs), pixels, after, 1.5)
+
+    @staticmethod
+    def _family(pixels: Pixels, direction: Tensor) -> Family:
+        return lambda s: (pixels + s * direction.view(3, 1, 1)).clamp(0, 1)
+
+
+def move_sharpness(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+    """Blurs pictures that are sharper than the target, and sharpens the others (unsharp mask).
+
+    Blurring takes detail away. Its placebo puts detail of the mirrored picture in the place of most of it, as much as
+    changes the picture equally: what the detail told is lost just as well, and the picture is as sharp as before.
+    Sharpening adds contrast in small; its placebo adds as much change by uneven light.
+    """
+    goal = pixels.new_full((len(pixels),), target)
+    soft = sharpness(pixels) > goal
+    blurry = _blurred_to(pixels, goal)
+    detail = pixels - blurry
+    mixed = matched(
+        lambda s: (blurry + s.cos() * detail + s.sin() * detail.flip(3)).clamp(0, 1), pixels, blurry, math.pi
+    )
+    mask = pixels - blurred(pixels, 1.0)
+    crisp = solved(lambda s: (pixels + s * mask).clamp(0, 1), sharpness, goal, 0, _SHARPEST)
+    ramp = ramps(pixels, generator)
+    uneven = matched(lambda s: (pixels + s * ramp).clamp(0, 1), pixels, crisp, _STRONGEST)
+    return torch.where(_wide(soft), blurry, crisp), torch.where(_wide(soft), mixed, uneven)
+
+
+def _blurred_to(pixels: Pixels, goal: Values) -> Pixels:
+    """Each picture with the Gaussian after which it comes nearest to the goal."""
+    best, nearest = pixels.clone(), torch.full_like(goal, math.inf)
+    for spread in _SPREADS:
+        softer = blurred(pixels, spread)
+        away = (sharpness(softer) - goal).abs()
+        best = torch.where(_wide(away < nearest), softer, best)
+        nearest = torch.minimum(nearest, away)
+    return best
+
+
+def blurred(pixels: Pixels, spread: float) -> Pixels:
+    """After a Gaussian of this standard deviation in pixels; beyond its sides a picture goes on as its last pixels."""
+    reach = max(1, math.ceil(3 * spread))
+    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / spread).square())
+    bell = (bell / bell.sum()).to(pixels)
+    channels = pixels.shape[1]
+    wide = F.pad(pixels, (reach, reach, reach, reach), mode="replicate")
+    rows = F.conv2d(wide, bell.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    return F.conv2d(rows, bell.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)
