@@ -1,0 +1,1 @@
+"""Classifiers with a planted shortcut, and how well an audit finds it."""
