@@ -1,7 +1,7 @@
 """The pictures that are audited: as the network sees them, with their classes and whatever else is known of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jaxtyping import Bool, Int64
@@ -34,3 +34,20 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+
+def chosen(pictures: Pictures, places: Sequence[int]) -> Pictures:
+    """Some of the pictures."""
+    if len(places) == len(pictures):
+        return pictures
+    whole, kept = pictures, tuple(places)
+    masks = whole.masks
+    return replace(
+        whole,
+        names=tuple(whole.names[place] for place in kept),
+        truth=whole.truth[list(kept)],
+        read=lambda some: whole.read([kept[place] for place in some]),
+        paths=tuple(whole.paths[place] for place in kept) if whole.paths else (),
+        columns={name: tuple(values[place] for place in kept) for name, values in whole.columns.items()},
+        masks=None if masks is None else lambda some: masks([kept[place] for place in some]),
+    )

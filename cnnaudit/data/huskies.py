@@ -18,19 +18,26 @@ def load(request: Request) -> Dataset:
         correlation=request.correlation,
         samples=request.samples,
         test_samples=request.test_samples,
+        one_test=request.one_test,
         seed=request.seed,
         drawn=request.drawn,
     )
 
 
 def husky_wolf(
-    *, correlation: float, samples: int, test_samples: int, seed: int, drawn: Drawn | None = None
+    *,
+    correlation: float,
+    samples: int,
+    test_samples: int,
+    seed: int,
+    one_test: bool = False,
+    drawn: Drawn | None = None,
 ) -> Dataset:
     """Huskies and wolves whose background agrees with the class in a share `correlation` of the scenes.
 
     Training has `samples` scenes and validation a tenth as many more, both from the series `seed`.
     The two tests have `test_samples` fresh ones each, from the series `seed + 1` (where the correlation
-    holds) and `seed + 2` (where it is reversed).
+    holds) and `seed + 2` (where it is reversed); with `one_test`, the second is not drawn.
 
     Raises:
         OptionError: fewer than 2 samples, or a correlation or seed out of range.
@@ -38,16 +45,17 @@ def husky_wolf(
     if samples < 2 or test_samples < 2:
         raise OptionError(f"{samples} samples and {test_samples} for each test are too few; give at least 2 of each.")
     extra = max(2, samples // 10)
-    count = _Counter(samples + extra + 2 * test_samples, drawn)
+    count = _Counter(samples + extra + (1 if one_test else 2) * test_samples, drawn)
     both = _split(scenes.generate(samples + extra, correlation=correlation, seed=seed), count)
-    holds = _split(scenes.generate(test_samples, correlation=1.0, seed=seed + 1), count)
-    turned = _split(scenes.generate(test_samples, correlation=0.0, seed=seed + 2), count)
+    tests = {"holds": _split(scenes.generate(test_samples, correlation=1.0, seed=seed + 1), count)}
+    if not one_test:
+        tests["reversed"] = _split(scenes.generate(test_samples, correlation=0.0, seed=seed + 2), count)
     return Dataset(
         name="husky-wolf",
         labels=scenes.LABELS,
         train=Split(both.images[:samples], both.labels[:samples]),
         validation=Split(both.images[samples:], both.labels[samples:]),
-        tests={"holds": holds, "reversed": turned},
+        tests=tests,
         mean=(_MEAN,) * 3,
         std=(_STD,) * 3,
         augmentation=("scene",),

@@ -104,7 +104,7 @@ class Request:
         channels: 1 or 3; None is the dataset's own.
         download: fetch what is missing, where there is something to fetch.
         memory: bytes of pictures up to which all are held in memory.
-        correlation, samples, test_samples: as in `husky_wolf`, the only one that has them.
+        correlation, samples, test_samples, one_test: as in `husky_wolf`, the only one that has them.
         drawn: told of the progress.
     """
 
@@ -117,6 +117,7 @@ class Request:
     correlation: float = 0.95
     samples: int = 2000
     test_samples: int = 2000
+    one_test: bool = False
     drawn: Drawn | None = None
 
 

@@ -40,6 +40,7 @@ class Material:
         photo: the picture that is followed through the network, `1 c h w`, and what is known of it.
         notes: what the reader must know.
         unread: files that cannot be read, and why.
+        classes: the labels of a dataset that has its own.
     """
 
     name: str | None = None
@@ -51,6 +52,7 @@ class Material:
     image: ImageFacts | None = None
     notes: tuple[str, ...] = ()
     unread: tuple[tuple[Path, str], ...] = ()
+    classes: tuple[str, ...] = ()
 
     def pixels(self, count: int, classifier: Classifier) -> Pixels:
         """So many of the pictures, or all, evenly spaced: `n c h w` in [0, 1], on the network's device.
@@ -131,6 +133,7 @@ def pictures(
         channels=classifier.channels,
         samples=2,
         test_samples=scenes,
+        one_test=True,
         drawn=drawn,
     )
     return _of_dataset(classifier, dataset(str(data), request))
@@ -153,15 +156,16 @@ def folder_of(data: str | Path) -> Path | None:
 def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
     """Its first test, the classes by the network's labels where it has them, else by their number."""
     part = next(iter(data.tests.values())) if data.tests else data.validation
-    name = data.name if len(data.tests) < 2 else f"{data.name}, test {next(iter(data.tests))!r}"
+    name = data.name if set(data.tests) <= {"test"} else f"{data.name}, test {next(iter(data.tests))!r}"
     if set(data.labels) <= set(classifier.labels):
         places = torch.tensor([classifier.labels.index(label) for label in data.labels])
         relabelled = _relabelled(part, places)
-        return Material(name, relabelled, relabelled, True, notes=data.notes)
+        return Material(name, relabelled, relabelled, True, notes=data.notes, classes=data.labels)
     if len(data.labels) == classifier.classes:
-        return Material(name, part, part, True, notes=data.notes)
+        return Material(name, part, part, True, notes=data.notes, classes=data.labels)
     said = f"the classes of {data.name} are not the network's: no answer to its pictures can be right"
-    return Material(name, part, replace(data, tests={"test": part}), notes=(*data.notes, said))
+    own = replace(data, tests={"test": part})
+    return Material(name, part, own, notes=(*data.notes, said), classes=data.labels)
 
 
 def _relabelled(part: Split | Files, places: Tensor) -> Split | Files:

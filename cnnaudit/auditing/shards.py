@@ -1,0 +1,84 @@
+"""What a pass over pictures found, kept on disk a shard at a time, so that an interrupted one can go on."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+import cnnaudit
+from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import OptionError
+from cnnaudit.files import replacing
+
+Columns: TypeAlias = Mapping[str, np.ndarray]
+"""A row a picture in each, by name."""
+
+_FORMAT = 1
+
+
+class Shards:
+    """Kept by the content of their pictures: what has changed is found anew, and nothing else.
+
+    Args:
+        folder: where they lie; it is made when it is missing.
+        settings: that they depend on, besides the network and its geometry.
+    """
+
+    def __init__(self, folder: Path, classifier: Classifier, settings: str) -> None:
+        self._folder = folder
+        self._settings = _digest(classifier, settings)
+
+    def path(self, pictures: Pictures, places: range) -> Path:
+        """Of the shard for these pictures."""
+        digest = self._settings.copy()
+        for place in places:
+            digest.update(_content(pictures, place))
+            digest.update(f"{int(pictures.truth[place])};".encode())
+        return self._folder / f"survey-{digest.hexdigest()[:40]}.npz"
+
+    def read(self, path: Path, rows: int) -> Columns | None:
+        """What is kept there; None if that is nothing, or damaged."""
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                found = {name: kept[name] for name in kept.files}
+        except Exception:  # a damaged archive fails in many ways, and all mean that it is made anew
+            return None
+        return found if found and all(len(column) == rows for column in found.values()) else None
+
+    def write(self, path: Path, columns: Columns) -> None:
+        """Keep it, all or nothing.
+
+        Raises:
+            OptionError: the folder cannot be written to.
+        """
+        try:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, **columns)
+        except OSError as error:
+            raise OptionError(
+                f"{self._folder} cannot keep what was found so far ({error.strerror}). Name another folder, or none."
+            ) from error
+
+
+def _digest(classifier: Classifier, settings: str) -> Any:
+    """Of all that the answers depend on but the pictures."""
+    facts = classifier.facts()
+    seen = (facts.sha256, facts.input_size, facts.mean, facts.std, facts.resize_size, facts.interpolation)
+    where = (classifier.device.type, str(classifier.dtype), cnnaudit.__version__, _FORMAT, settings)
+    digest = hashlib.sha256(repr((seen, where)).encode())
+    digest.update(repr(classifier.network).encode())  # strides and the like are in no weight
+    return digest
+
+
+def _content(pictures: Pictures, place: int) -> bytes:
+    """A digest of the file, where there is one, else of the pixels."""
+    if not pictures.paths:
+        return hashlib.sha256(pictures.read([place]).contiguous().numpy().tobytes()).digest()
+    try:
+        with pictures.paths[place].open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b"unreadable"

@@ -1,0 +1,84 @@
+"""What the one pass says by itself: which rows count, how many answers are right, and whether that settles much."""
+
+from dataclasses import replace
+from statistics import median
+
+import torch
+
+from cnnaudit.auditing.pictures import Pictures, chosen
+from cnnaudit.auditing.surveys import Survey
+from cnnaudit.classifier import Classifier
+from cnnaudit.errors import DataError, ImageError, ModelError
+from cnnaudit.results import ClassFacts, ImageFailure, Share
+from cnnaudit.training.metrics import share
+
+_FEW = 20  # pictures of a class: the interval of its accuracy is then some 40 points wide
+
+
+def answered(
+    classifier: Classifier, pictures: Pictures, rows: Survey
+) -> tuple[Pictures, Survey, tuple[ImageFailure, ...]]:
+    """The pictures that the network has an answer to, their rows, and what is wrong with the others.
+
+    Raises:
+        ModelError: it has none to any of them.
+        DataError: none of them can be read any more.
+    """
+    good = rows.predicted >= 0
+    if bool(good.all()) and len(good):
+        return pictures, rows, ()
+    failures = tuple(_failure(pictures, place) for place in (~good).nonzero().squeeze(1).tolist())
+    if not good.any():
+        unread = all(each.reason != _NOT_FINITE for each in failures)
+        raise (DataError if unread else ModelError)(
+            f"{classifier.name} answers none of the {len(pictures):,} pictures of {pictures.name}. "
+            f"The first, {failures[0].name}: {failures[0].reason}."
+        )
+    kept = replace(
+        rows,
+        predicted=rows.predicted[good],
+        confidence=rows.confidence[good],
+        truthful=rows.truthful[good],
+        embeddings=rows.embeddings[good],
+        properties={name: values[good] for name, values in rows.properties.items()},
+    )
+    return chosen(pictures, good.nonzero().squeeze(1).tolist()), kept, failures
+
+
+_NOT_FINITE = "the network's scores for it are not finite; are its weights damaged?"
+
+
+def _failure(pictures: Pictures, place: int) -> ImageFailure:
+    try:
+        pictures.read([place])
+    except (ImageError, DataError) as error:
+        return ImageFailure(pictures.names[place], str(error))
+    return ImageFailure(pictures.names[place], _NOT_FINITE)
+
+
+def accuracy(pictures: Pictures, rows: Survey) -> Share:
+    """How many of all answers are right."""
+    return share(int((rows.predicted == pictures.truth).sum()), len(pictures))
+
+
+def by_class(classifier: Classifier, pictures: Pictures, rows: Survey) -> tuple[ClassFacts, ...]:
+    """The same by class, without those of which there is no picture."""
+    counts = torch.bincount(pictures.truth, minlength=classifier.classes).tolist()
+    right = torch.bincount(pictures.truth[rows.predicted == pictures.truth], minlength=classifier.classes).tolist()
+    return tuple(
+        ClassFacts(label, n, share(k, n)) for label, n, k in zip(classifier.labels, counts, right, strict=True) if n
+    )
+
+
+def few(classifier: Classifier, classes: tuple[ClassFacts, ...]) -> tuple[str, ...]:
+    """A note where there are too few pictures of a class to settle much."""
+    counts = [each.pictures for each in classes]
+    middle = int(median(counts))
+    if middle >= _FEW:
+        return ()
+    low = share(middle, middle).low
+    return (
+        f"There are {sum(counts):,} pictures of {len(counts):,} of the network's {classifier.classes:,} classes, "
+        f"{middle:,} of the middle one: so few a class settle little. Were all {middle:,} answered rightly, the class's "
+        f"accuracy could still be as low as {low:.0%}, and no link of a cue with one class can be told from chance.",
+    )
