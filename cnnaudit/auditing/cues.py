@@ -44,6 +44,7 @@ class Cue:
         operations: those that make sense for it.
         object_share: how much of the cue lies on the object, 0 to 1, by masks if there are any, else by estimate;
             None where that cannot be said.
+        copied: whether it is all but the same in every picture, as nothing natural is.
         evidence: sentences on what the cue is.
         patches: makes some pictures of it.
     """
@@ -58,5 +59,6 @@ class Cue:
     operations: tuple[Operation, ...] = ("remove", "insert")
     attribution: float | None = None
     object_share: float | None = None
+    copied: bool = False
     evidence: tuple[str, ...] = ()
     patches: Callable[[], tuple[CuePatch, ...]] = tuple

@@ -1,0 +1,143 @@
+"""Does the network lean on a cue? Put it in, take it out, and compare with a placebo on the same pictures."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from cnnaudit import hooks
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.cues import Cue, Edited
+from cnnaudit.classifier import Classifier
+from cnnaudit.inspection.failing import batch_errors
+from cnnaudit.results import Change, Edit, Effect
+from cnnaudit.results.audits import Operation
+from cnnaudit.shapes import Pixels
+
+Tested: TypeAlias = tuple[Cue, tuple[Effect, ...], tuple[Edit, ...]]
+
+MOST = 96
+"""Pictures that a cue is put into, or taken out of."""
+_BATCH = 32
+_DRAWS = 4999
+_SHOWN = 3
+
+
+def tested(asked: Asked, cues: Sequence[Cue]) -> list[Tested]:
+    """The effects of each cue on the probability of its class, with some pictures to look at.
+
+    p is that of a test by random signs of the differences to the placebo, one-sided in the direction in which the
+    cue would act, and adjusted over all cues and operations (Benjamini and Hochberg, JRSS B 57, 1995).
+    """
+    found: list[Tested] = []
+    for done, cue in enumerate(cues):
+        asked.told(done, len(cues))
+        made = [each for operation in cue.operations if (each := measured(asked, cue, operation)) is not None]
+        found.append((cue, tuple(effect for effect, _ in made), tuple(edit for _, edits in made for edit in edits)))
+    return _adjusted(found)
+
+
+def recipients(asked: Asked, cue: Cue, operation: Operation) -> list[int]:
+    """Pictures to put the cue into: of other classes, without it; or to take it out of: of its class, with it."""
+    own = asked.pictures.truth == cue.label
+    fitting = (own & cue.present) if operation == "remove" else (~own & ~cue.present)
+    return fitting.nonzero().squeeze(1).tolist()
+
+
+def measured(asked: Asked, cue: Cue, operation: Operation, most: int = MOST) -> tuple[Effect, tuple[Edit, ...]] | None:
+    """One effect, p not yet adjusted, and pictures of it; None where there is nothing to edit."""
+    random = torch.Generator().manual_seed(asked.seed)
+    fitting = recipients(asked, cue, operation)
+    order = torch.randperm(len(fitting), generator=random)[:most].tolist()
+    rows: list[Tensor] = []
+    shown: list[Edit] = []
+    for start in range(0, len(order), _BATCH):
+        edited = cue.edit(operation, [fitting[k] for k in order[start : start + _BATCH]], random)
+        if edited is None:
+            continue
+        answers = _asked(asked.classifier, edited, cue.label)
+        rows.append(answers)
+        if len(shown) < _SHOWN:
+            shown += _edits(asked, operation, edited, answers)[: _SHOWN - len(shown)]
+    if not rows or sum(map(len, rows)) < 2:
+        return None
+    return _effect(operation, torch.cat(rows).double().numpy(), random), tuple(shown)
+
+
+def _asked(classifier: Classifier, edited: Edited, label: int) -> Tensor:
+    """Of each picture before, after and with the placebo: the class's probability, and whether it is the answer."""
+    columns: list[Tensor] = []
+    for pixels in (edited.before, edited.after, edited.placebo):
+        probabilities = answers(classifier, pixels)
+        columns += [probabilities[:, label], (probabilities.argmax(1) == label).float()]
+    return torch.stack(columns, 1)
+
+
+def answers(classifier: Classifier, pixels: Pixels) -> Tensor:
+    """The probability of each class, `n k`, float32, on the CPU."""
+    with hooks.borrowed(classifier.network), torch.no_grad(), batch_errors(classifier, pixels):
+        return classifier.logits(pixels.to(classifier.device)).float().softmax(1).cpu()
+
+
+def _effect(operation: Operation, rows: Float64[np.ndarray, "n 6"], random: torch.Generator) -> Effect:
+    before, was, after, now, placebo, then = rows.T
+    draws = torch.randint(len(rows), (_DRAWS, len(rows)), generator=random).numpy()
+    turns = 1 if operation != "remove" else -1
+    flips, placebo_flips = ((turns * (each - was) > 0).sum() for each in (now, then))
+    return Effect(
+        operation,
+        len(rows),
+        effect=_mean(after - before, draws),
+        placebo=_mean(placebo - before, draws),
+        difference=_mean(after - placebo, draws),
+        flips=int(flips),
+        placebo_flips=int(placebo_flips),
+        p=_chance(turns * (after - placebo), random),
+        p_adjusted=1.0,
+    )
+
+
+def _mean(values: Float64[np.ndarray, " n"], draws: Int64[np.ndarray, "b n"]) -> Change:
+    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
+    return Change(float(values.mean()), float(low), float(high))
+
+
+def _chance(values: Float64[np.ndarray, " n"], random: torch.Generator) -> float:
+    """How likely so large a mean is if each value were as likely negative."""
+    signs = torch.randint(2, (_DRAWS, len(values)), generator=random).double().mul(2).sub(1).numpy()
+    as_large = (signs @ values >= values.sum() - 1e-12).sum()
+    return float((as_large + 1) / (_DRAWS + 1))
+
+
+def _adjusted(found: list[Tested]) -> list[Tested]:
+    from scipy.stats import false_discovery_control
+
+    ps = [effect.p for _, effects, _ in found for effect in effects]
+    adjusted = iter(false_discovery_control(ps).tolist() if ps else [])
+    return [
+        (cue, tuple(replace(effect, p_adjusted=float(next(adjusted))) for effect in effects), edits)
+        for cue, effects, edits in found
+    ]
+
+
+def _edits(asked: Asked, operation: Operation, edited: Edited, rows: Tensor) -> list[Edit]:
+    trio = (edited.before, edited.after, edited.placebo)
+    return [
+        Edit(
+            asked.pictures.names[place],
+            operation,
+            *(_photo(pixels[k]) for pixels in trio),
+            probability_before=float(rows[k, 0]),
+            probability_after=float(rows[k, 2]),
+            probability_placebo=float(rows[k, 4]),
+        )
+        for k, place in enumerate(edited.places)
+    ]
+
+
+def _photo(pixels: Tensor) -> np.ndarray:
+    return pixels.mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()

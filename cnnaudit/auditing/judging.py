@@ -1,0 +1,189 @@
+"""From effects to verdicts: does the network lean on the cue, and is the cue the object itself?"""
+
+from collections.abc import Mapping, Sequence
+
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.interventions import Tested
+from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
+from cnnaudit.results.audits import Nature, Severity, Verdict
+from cnnaudit.training.metrics import share
+
+LEANS = 0.2
+"""Change of the probability of the class, over the placebo, from which on the network is said to lean on the cue."""
+_SURE = 0.05  # false discoveries among what is said to be an effect
+_BESIDE, _ON = 0.5, 0.6  # share of the cue on the object: below, it lies beside; above, on it
+_MEDIUM, _HIGH = 0.35, 0.6
+_ENOUGH = 10  # pictures edited
+_CONCERNED = 200
+_OF_NATURE: Mapping[Nature, Verdict] = {
+    "shortcut": "confirmed",
+    "object": "not confirmed",
+    "undecided": "inconclusive",
+}
+
+
+def judged(
+    asked: Asked, found: Sequence[Tested], names: Mapping[str, str] | None = None
+) -> list[tuple[Cue, AuditFinding]]:
+    """A finding for each cue, the gravest first.
+
+    Args:
+        names: what the user calls some cues, by their ids.
+    """
+    order = {"confirmed": 0, "inconclusive": 1, "not confirmed": 2}
+    made = [(each[0], _finding(asked, *each, names or {})) for each in found]
+    return sorted(made, key=lambda each: (order[each[1].verdict], -size_of(each[1])))
+
+
+def size_of(finding: AuditFinding) -> float:
+    """The change of probability that the verdict rests on: how far its interval stays from no change at all."""
+    return max((_reach(each) for each in finding.effects), default=0.0)
+
+
+def _reach(effect: Effect) -> float:
+    """The end of the interval that is nearer to no change, in the direction in which the cue acts."""
+    return -effect.difference.high if effect.operation == "remove" else effect.difference.low
+
+
+def _finding(
+    asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[Edit, ...], names: Mapping[str, str]
+) -> AuditFinding:
+    strongest = max(range(len(effects)), key=lambda k: _reach(effects[k])) if effects else None
+    nature, evidence = _nature(cue)
+    name = names.get(cue.id, cue.name)
+    effect = effects[strongest] if strongest is not None else None
+    verdict = _verdict(effects, nature)
+    count = int(cue.present.sum())
+    return AuditFinding(
+        id=cue.id,
+        kind=cue.kind,
+        name=name,
+        label=asked.classifier.labels[cue.label],
+        claim=_claim(asked, cue, name, effect, nature),
+        verdict=verdict,
+        nature=nature,
+        severity=_severity(effect, verdict),
+        association=cue.association,
+        attribution=cue.attribution,
+        effects=effects,
+        strongest=strongest,
+        evidence=(*cue.evidence, *evidence, *_lost_and_gained(asked, cue, name)),
+        present=count,
+        pictures=len(asked.pictures),
+        presence=_presence(asked, cue),
+        patches=cue.patches(),
+        edits=edits,
+        concerned=tuple(asked.pictures.names[k] for k in cue.present.nonzero().squeeze(1)[:_CONCERNED].tolist()),
+    )
+
+
+def _leans(effect: Effect) -> bool:
+    enough = effect.pictures >= _ENOUGH and effect.p_adjusted < _SURE
+    return enough and _reach(effect) >= LEANS
+
+
+def _rules_out(effect: Effect) -> bool:
+    """Whether so large an effect that the network would lean on the cue is outside the interval."""
+    far = -effect.difference.low if effect.operation == "remove" else effect.difference.high
+    return effect.pictures >= _ENOUGH and far < LEANS
+
+
+def _verdict(effects: Sequence[Effect], nature: Nature) -> Verdict:
+    if any(map(_leans, effects)):
+        return _OF_NATURE[nature]
+    return "not confirmed" if effects and all(map(_rules_out, effects)) else "inconclusive"
+
+
+def _severity(effect: Effect | None, verdict: Verdict) -> Severity:
+    if effect is None or verdict == "not confirmed":
+        return "none"
+    size = abs(effect.difference.value)
+    return "high" if size >= _HIGH else "medium" if size >= _MEDIUM else "low"
+
+
+def _nature(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
+    """What the cue is, and the sentences that say so.
+
+    A property of the whole picture is no object. A part is beside the object when it lies in what reaches the
+    picture's border, or when it repeats exactly, as no natural object does.
+    """
+    if cue.copied:
+        return "shortcut", ("Nothing natural repeats so exactly: it was put there.",)
+    if cue.object_share is None:
+        return ("shortcut", ("It belongs to the picture as a whole.",)) if cue.kind == "property" else ("undecided", ())
+    share_of = f"{cue.object_share:.0%} of it lies on what stands before the background"
+    if cue.object_share < _BESIDE:
+        return "shortcut", (f"It belongs to the surroundings: {share_of}.",)
+    if cue.object_share > _ON:
+        return "object", (f"It may well be the object itself: {share_of}.",)
+    return "undecided", (f"Whether it is part of the object, a person must say: {share_of}.",)
+
+
+def _lost_and_gained(asked: Asked, cue: Cue, name: str) -> tuple[str, ...]:
+    """Whether the class is lost where the cue is absent, and gained where it is present with another object."""
+    truth, answers, label = asked.pictures.truth, asked.survey.predicted, asked.classifier.labels[cue.label]
+    own = truth == cue.label
+    rows: list[str] = []
+    for where, said in (
+        (own & ~cue.present, f"pictures of {label} without it are answered {label}"),
+        (~own & cue.present, f"pictures of other classes with it are answered {label}"),
+    ):
+        n = int(where.sum())
+        if n:
+            right = share(int((answers[where] == cue.label).sum()), n)
+            rows.append(f"{right.right:,} of {n:,} {said} ({right.value:.0%}).")
+    if not bool((own & ~cue.present).any()) and not bool((~own & cue.present).any()):
+        rows.append(
+            f"In these pictures it is with every {label} and with nothing else: only edits can tell them apart."
+        )
+    return tuple(rows)
+
+
+def _presence(asked: Asked, cue: Cue) -> tuple[Presence, ...]:
+    truth, right = asked.pictures.truth, asked.survey.predicted == asked.pictures.truth
+    rows: list[Presence] = []
+    for k in truth.unique().tolist():
+        own = truth == k
+        sides = [own & cue.present, own & ~cue.present]
+        shares = [share(int(right[side].sum()), int(side.sum())) if bool(side.any()) else None for side in sides]
+        rows.append(Presence(asked.classifier.labels[k], int(own.sum()), int(sides[0].sum()), *shares))
+    return tuple(rows)
+
+
+_DONE = {
+    "insert": ("Putting {name} into pictures of other classes", "raises"),
+    "remove": ("Taking {name} out of pictures of {label}", "lowers"),
+    "swap": ("Exchanging {name} with pictures of other classes", "raises"),
+}
+_NOTHING = 0.05  # change of probability that is not worth a direction
+
+
+def _claim(asked: Asked, cue: Cue, name: str, effect: Effect | None, nature: Nature) -> str:
+    """The finding in one sentence, sizes counted in the direction in which the cue would act."""
+    label, seen = asked.classifier.labels[cue.label], f"{int(cue.present.sum()):,} of {len(asked.pictures):,} pictures"
+    if effect is None:
+        goes = f"{name[:1].upper()}{name[1:]} goes with {label} (AUROC {cue.association:.2f}; {seen})"
+        return f"{goes}. It could not be tested: there is no way to put it in or take it out."
+    turn = -1 if effect.operation == "remove" else 1
+    value, low, high = _turned(effect.difference, turn)
+    subject, verb = (words.format(name=name, label=label) for words in _DONE[effect.operation])
+    numbers = f"(95 % interval {low:.2f} to {high:.2f}; the placebo alone: {turn * effect.placebo.value:.2f})"
+    if value < _NOTHING:
+        did = f"hardly changes P({label}), by {value:.2f} over the placebo {numbers}"
+    else:
+        did = f"{verb} P({label}) by {value:.2f} over the placebo {numbers}"
+    return f"{subject} {did}; {seen} have it.{_after(nature, effect)}"
+
+
+def _turned(change: Change, turn: int) -> tuple[float, float, float]:
+    low, high = sorted((turn * change.low, turn * change.high))
+    return turn * change.value, low, high
+
+
+def _after(nature: Nature, effect: Effect) -> str:
+    if not _leans(effect):
+        return ""
+    return {"object": " It seems to be the object itself.", "undecided": " Is it the object? A person must say."}.get(
+        nature, ""
+    )

@@ -1,0 +1,102 @@
+"""What a cue looks like, in words: its colour, its place, whether it is the same everywhere."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from cnnaudit.auditing.scenery import View
+
+_COPY = 0.06
+"""Patches that differ by less than this (root mean square, of 1) are copies: nothing in nature repeats so."""
+_FIXED = 0.04
+"""Deviation of the middle, of the picture's side, below which a cue is always at one place."""
+_SMALL = 0.25
+_CROP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What a cue looks like.
+
+    Attributes:
+        copied: whether it is all but the same in every picture.
+        fixed: whether it is always at the same place.
+    """
+
+    kind: Literal["patch", "place"]
+    name: str
+    copied: bool
+    fixed: bool
+    evidence: tuple[str, ...]
+
+
+def described(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]], around: bool) -> Looks:
+    """What the cue looks like in these pictures, at least one of which has it.
+
+    Args:
+        around: whether it belongs to the surroundings of what the pictures show.
+    """
+    masks = [where(view) for view in views]
+    shown = [(view, mask) for view, mask in zip(views, masks, strict=True) if mask.any()]
+    area = float(np.mean([mask.mean() for _, mask in shown]))
+    middles = np.array([np.argwhere(mask).mean(0) / mask.shape for _, mask in shown])
+    fixed = len(shown) > 2 and area < _SMALL and bool((middles.std(0) < _FIXED).all())
+    difference = _difference([_crop(view, mask) for view, mask in shown])
+    copied = len(shown) > 2 and difference < _COPY
+    colour = np.mean([view.pixels[:, mask].mean(1) for view, mask in shown], 0)
+    place = _place(middles.mean(0), middles.std(0), area)
+    evidence = []
+    if copied:
+        evidence.append(f"It is all but the same in every picture (crops differ by {difference:.2f} of 1).")
+    if fixed:
+        evidence.append(f"It is always at the same place, {place}.")
+    name = f"{_colour(colour)} {'background' if around and area >= _SMALL else 'patch'} {place}"
+    return Looks("place" if fixed else "patch", name, copied, fixed, tuple(evidence))
+
+
+def _crop(view: View, mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c 8 8"]:
+    """What the mask's box holds, at one size."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    at = [np.linspace(side[0], side[-1], _CROP).round().astype(int) for side in (rows, columns)]
+    return view.pixels[:, at[0][:, None], at[1][None, :]]
+
+
+def _difference(crops: Sequence[Float32[np.ndarray, "c 8 8"]]) -> float:
+    """Root mean square deviation of a crop from the median crop, the median over crops."""
+    stack = np.stack(crops)
+    return float(np.median(np.sqrt(((stack - np.median(stack, 0)) ** 2).mean((1, 2, 3)))))
+
+
+def _colour(colour: Float32[np.ndarray, " c"]) -> str:
+    """A word for a colour with channels in [0, 1]."""
+    import colorsys
+
+    if len(colour) != 3:
+        return ("black", "dark", "grey", "light", "white")[min(4, int(colour.mean() * 5))]
+    hue, saturation, value = colorsys.rgb_to_hsv(*(float(each) for each in colour))
+    if saturation < 0.15 or value < 0.12:
+        return ("black", "dark grey", "grey", "light grey", "white")[min(4, int(value * 5))]
+    names = ("red", "orange", "yellow", "green", "green", "cyan", "blue", "blue", "purple", "pink", "red")
+    word = names[round(hue * 10)]
+    if word in ("orange", "yellow") and value < 0.6:
+        word = "brown"
+    tone = "dark " if value < 0.35 else "pale " if saturation < 0.35 and value > 0.6 else ""
+    return tone + word
+
+
+def _place(middle: np.ndarray, spread: np.ndarray, area: float) -> str:
+    """Where it is, in words."""
+    if area > 0.6:
+        return "over most of the picture"
+    if (spread > 0.2).any():
+        return "anywhere"
+    row = "upper" if middle[0] < 1 / 3 else "lower" if middle[0] > 2 / 3 else ""
+    column = "left" if middle[1] < 1 / 3 else "right" if middle[1] > 2 / 3 else ""
+    if row and column:
+        return f"in the {row} {column} corner"
+    if row:
+        return f"in the {row} part"
+    return f"on the {column}" if column else "in the middle"

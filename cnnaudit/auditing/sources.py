@@ -1,0 +1,13 @@
+"""Where candidate cues come from; each source is a function of what was asked."""
+
+from collections.abc import Callable, Mapping
+
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.patches import patch_cues
+from cnnaudit.auditing.properties import property_cues
+
+SOURCES: Mapping[str, Callable[[Asked], list[Cue]]] = {
+    "recurring patches": patch_cues,
+    "properties": property_cues,
+}
