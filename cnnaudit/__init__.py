@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cnnaudit.auditing import audit
     from cnnaudit.classifier import Classifier
     from cnnaudit.data.images import from_array, read_image
     from cnnaudit.errors import CnnAuditError
@@ -22,6 +23,7 @@ _HOME = {
     "Report": "results",
     "Target": "results",
     "TrainingResult": "training",
+    "audit": "auditing",
     "explain": "explaining",
     "explain_all": "explaining",
     "from_array": "data.images",
@@ -44,6 +46,7 @@ __all__ = [
     "Report",
     "Target",
     "TrainingResult",
+    "audit",
     "explain",
     "explain_all",
     "from_array",

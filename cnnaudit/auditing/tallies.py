@@ -79,6 +79,6 @@ def few(classifier: Classifier, classes: tuple[ClassFacts, ...]) -> tuple[str, .
     low = share(middle, middle).low
     return (
         f"There are {sum(counts):,} pictures of {len(counts):,} of the network's {classifier.classes:,} classes, "
-        f"{middle:,} of the middle one: so few a class settle little. Were all {middle:,} answered rightly, the class's "
-        f"accuracy could still be as low as {low:.0%}, and no link of a cue with one class can be told from chance.",
+        f"{middle:,} of the middle one: so few a class settle little. Were all {middle:,} of a class answered rightly, "
+        f"its accuracy could still be as low as {low:.0%}; what goes with a class may do so by chance.",
     )
