@@ -54,16 +54,24 @@ def test_signals_are_lines() -> None:
     group = exemplars.view(facts(unit(7, patch(1, (1, 12, 2))))).groups[0]
     assert group.signals
     assert len(group.rows[0].tiles[0].lines) == 2
+    html = page(facts(unit(7, patch(1, (1, 12, 2)))))
+    assert "sees 5 values" in html and "from 0 at the bottom to 1 at the top" in html
 
 
 def test_the_page_says_what_the_patches_are() -> None:
     html = page(facts(unit(7, patch(0), patch(2), patch(3, label="husky"), meaning=SNOW)))
     assert "Channel 7" in html
-    assert "wolf 2, husky 1" in html
+    assert "wolf (2), husky (1)" in html
     assert "8 of 9 mostly snow" in html
     assert "conv&lt;4&gt;" in html
     assert "1 is dead" in html
     assert "sees 5 × 5 pixels" in html
+
+
+def test_classes_that_come_once_each_are_not_counted() -> None:
+    labels = ("wolf", "husky", "fox", "dingo", "jackal")
+    (row,) = exemplars.view(facts(unit(7, *(patch(0, label=label) for label in labels)))).groups[0].rows
+    assert row.classes == "wolf, husky, fox, dingo and 1 more"
 
 
 def test_whole_pictures_are_named_such() -> None:

@@ -78,6 +78,11 @@ def test_deep_kernels_stand_beside_each_other_with_gaps() -> None:
     assert "64 % of its squared weights" in text(facts).replace("\u202f", " ")
 
 
+def test_kernels_of_single_weights_are_strips() -> None:
+    drawn = drawing.view(section(bank("conv1", 4, 16, 1, 1, kept=6), first=None)).deeper[0]
+    assert drawn.shape == (1, 6)
+
+
 def test_kernels_of_signals_are_bars() -> None:
     facts = section(bank("conv1", 4, 1, 1, 5), bank("conv2", 4, 15, 1, 3, kept=6))
     assert html(facts).count('<svg class="weights"') == 4

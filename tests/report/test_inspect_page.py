@@ -14,9 +14,12 @@ from train_reading import Cells
 from cnnaudit import Classifier, inspect_model
 from cnnaudit.data.splits import Split
 from cnnaudit.errors import CnnAuditError
+from cnnaudit.inspection import summarize
+from cnnaudit.models import ARCHITECTURES
 from cnnaudit.report import decode_heatmap
 from cnnaudit.report.inspection import page
 from cnnaudit.report.inspection.opening import opening
+from cnnaudit.report.training import layers
 from cnnaudit.results import DeadUnits, EffectiveField, EffectiveFields, InspectionFacts, ReceptiveField, Report
 
 HOSTILE = '</style><script>alert("x")</script>'
@@ -67,6 +70,12 @@ def test_the_table_has_memory_and_all_of_the_receptive_field() -> None:
     deeper = rows[4]
     assert deeper[:3] == ["3", "Conv2d", "3 × 3"]
     assert deeper[-5:-1] == ["1.51 kB", "8 × 8", "2 × 2", "3.5 × 3.5"]
+
+
+def test_a_signal_s_table_has_one_number_where_a_picture_s_has_two() -> None:
+    clf = Classifier(ARCHITECTURES["mnist1d-cnn"](), input_size=(1, 40), channels=1)
+    rows = {row.name: row for row in layers.table(summarize(clf), detailed=True).rows}
+    assert (rows["conv3"].receptive_field, rows["conv3"].jump, rows["conv3"].offset) == ("15", "8", "7")
 
 
 def test_dead_units_are_counted_in_the_table() -> None:
@@ -145,7 +154,13 @@ def test_frames_and_words_say_what_was_found() -> None:
 def test_a_position_that_is_off_has_no_dashed_frame() -> None:
     html = drawn(field(np.zeros((20, 24)), box=None, share=0.0))
     assert 'class="inner"' not in html
-    assert "changes with no pixel" in html
+    assert "changes with nothing" in html
+
+
+def test_a_signal_has_values_and_no_rows() -> None:
+    html = drawn(field(np.ones((1, 24)), exact=ReceptiveField((1, 7), (0.0, 2.0), (0.0, 3.0)), box=(0, 4, 0, 9)))
+    assert "can see 7" in html and "looks at 6;" in html
+    assert "for a value from 0 to 1" in html
 
 
 def test_fields_are_drawn_without_a_photo_too() -> None:

@@ -49,3 +49,13 @@ def test_a_long_table_is_folded_and_paper_has_no_contents(open_page: Opener) -> 
     opened.page.emulate_media(media="print")
     assert not opened.page.locator(".contents").is_visible()
     assert opened.page.locator(".left-out").is_visible()
+
+
+def test_frames_on_the_walk_s_maps_are_as_large_as_what_they_frame(open_page: Opener) -> None:
+    opened = open_page(whole())
+    opened.page.locator(".walk.ready").wait_for()
+    sizes = opened.evaluate(
+        "[...document.querySelectorAll('.walk-picture rect.mark')].map(each => "
+        "[each.getBBox().width, Number(each.getAttribute('width'))])"
+    )
+    assert len(sizes) > 2 and all(shown == given > 0 for shown, given in sizes)

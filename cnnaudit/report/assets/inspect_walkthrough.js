@@ -132,7 +132,7 @@ for (const section of document.querySelectorAll(".walk")) (async () => {
       bar.querySelector(".tall").setAttribute("height", `${Math.abs(tall)}%`);
     });
     write("rest", written(others, "output"));
-    write("sum", inputs.length > 1 ? `input channel ${inputs[state.input]}: ${written(sums[state.input], "output")} of ${written(sums.reduce((a, b) => a + b, others), "output")}` : "");
+    write("sum", inputs.length > 1 ? `input channel ${inputs[state.input]}: ${written(sums[state.input], "output")} of ${written(sums.reduce((a, b) => a + b, others), "output")}` : written(sums[0] + others, "output"));
     return sums.reduce((a, b) => a + b, others);
   }
 

@@ -160,7 +160,7 @@ def _layer(maps: FeatureMaps, most: int, repeated: set[str]) -> Layer:
     return Layer(
         title=maps.layer + (f", call {maps.call}" if maps.layer in repeated else ""),
         block=maps.block,
-        size=" × ".join(map(str, maps.shape)),
+        size=" × ".join(map(str, (maps.shape[::2] if maps.shape[1] == 1 < maps.shape[2] else maps.shape))),
         behind=" and ".join(maps.behind),
         limit=limit,
         signed=signed,

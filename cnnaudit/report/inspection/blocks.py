@@ -15,6 +15,7 @@ class View:
         repeated: whether a card stands for several blocks.
         joins: whether branches meet anywhere.
         shortcuts: whether a line goes around others.
+        signals: whether the network is given no pictures, so that shapes have no rows.
     """
 
     sheet: columns.Sheet
@@ -22,6 +23,7 @@ class View:
     repeated: bool
     joins: bool
     shortcuts: bool
+    signals: bool
 
 
 def view(found: Blocks) -> View:
@@ -38,6 +40,7 @@ def view(found: Blocks) -> View:
         repeated=any(fold.times > 1 for fold in found.folds),
         joins=any(node.joins for fold in found.folds for block in fold.blocks for node in block.nodes),
         shortcuts=any(edge.skips for edge in sheet.edges) or any(line.aside for card in drawn for line in card.lines),
+        signals=found.picture[1] == 1,
     )
 
 

@@ -65,6 +65,11 @@ class View:
     patches: int
     marked: bool
 
+    @property
+    def signals(self) -> bool:
+        """True where the patches are no pictures."""
+        return any(group.signals for group in self.groups)
+
 
 def view(facts: Exemplars) -> View:
     """The section of best patches.
@@ -152,9 +157,10 @@ def says(meaning: Meaning) -> str:
 
 
 def _classes(unit: UnitExemplars) -> str:
-    """`"wolf 7, husky 2"`."""
+    """`"wolf (7), husky (2)"`; where no class comes twice, their names alone."""
     counts = Counter(patch.label for patch in unit.patches).most_common()
-    shown = ", ".join(f"{label} {count}" for label, count in counts[:_CLASSES])
+    single = len(counts) == len(unit.patches) > 1
+    shown = ", ".join(label if single else f"{label} ({count})" for label, count in counts[:_CLASSES])
     return shown + (f" and {len(counts) - _CLASSES} more" if len(counts) > _CLASSES else "")
 
 

@@ -48,7 +48,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """All drawings, and the colours' scale from 0 up."""
+    """All drawings, and the colours' scale from 0 up; `signals` where the network is given no pictures."""
 
     fields: tuple[Field, ...]
     mass: str
@@ -56,6 +56,7 @@ class Fields:
     source: str
     over_photo: bool
     colours: tuple[str, ...]
+    signals: bool
 
 
 def view(found: EffectiveFields) -> Fields:
@@ -68,6 +69,7 @@ def view(found: EffectiveFields) -> Fields:
         found.source,
         photo is not None,
         figures.default_palette(False).colours,
+        all(field.strength.shape[0] == 1 for field in found.fields),
     )
 
 
@@ -115,9 +117,9 @@ def _field(field: EffectiveField, photo: np.ndarray | None) -> Field:
         shape=(height, width),
         outer=_frame(field.extent),
         inner=_frame(field.box) if field.box else None,
-        sees=_by(full),
+        sees=_by(full, height),
         cut=extent != full,
-        inside=_by(box) if box else "",
+        inside=_by(box, height) if box else "",
         share=numbers.percent(field.share),
         limit=numbers.number(limit),
     )
@@ -132,5 +134,6 @@ def _frame(box: tuple[int, int, int, int]) -> Frame:
     return box[1], box[0], width, height
 
 
-def _by(size: Sequence[int]) -> str:
-    return " × ".join(map(numbers.count, size))
+def _by(size: Sequence[int], rows: int) -> str:
+    """Rows and columns; of a signal its values alone."""
+    return " × ".join(map(numbers.count, size[-1:] if rows == 1 else size))

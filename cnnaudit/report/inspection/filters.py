@@ -176,13 +176,16 @@ def _drawn(kernel: np.ndarray, limit: float, kind: str) -> Kernel:
 
 
 def _spread(kernel: np.ndarray, limit: float, kind: str) -> np.ndarray:
-    """uint8: `h w 3` in colour; else channels beside each other with gaps, `h w 4`, or rows below each other."""
+    """uint8: `h w 3` in colour; else channels beside each other, with gaps where they have several weights, `h w 4`,
+    or rows below each other."""
     if kind == "colour":
         return coloured(kernel.transpose(1, 2, 0), limit, kind)
     if kernel.shape[1] == 1 and kernel.shape[2] > 1:
         return coloured(kernel[:, 0], limit, kind)
     if len(kernel) == 1:
         return coloured(kernel[0], limit, kind)
+    if kernel.shape[1:] == (1, 1):
+        return coloured(kernel[:, 0].T, limit, kind)
     gap = np.zeros((kernel.shape[1], 1, 4), np.uint8)
     parts = [part for channel in kernel for part in (_opaque(coloured(channel, limit, kind)), gap)]
     return np.concatenate(parts[:-1], axis=1)

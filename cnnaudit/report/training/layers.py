@@ -81,6 +81,7 @@ def table(
 
 def _row(layer: LayerFacts, whole: ArchitectureFacts, dead: DeadUnits | None) -> Row:
     field = layer.receptive_field
+    kept = slice(1, None) if _is_signal(whole) else slice(None)
     return Row(
         layer.name,
         layer.kind,
@@ -92,11 +93,17 @@ def _row(layer: LayerFacts, whole: ArchitectureFacts, dead: DeadUnits | None) ->
         parameters=_amount(layer.parameters, whole.parameters),
         multiply_adds=_amount(layer.multiply_adds, whole.multiply_adds),
         memory=numbers.size(layer.memory),
-        receptive_field=_by(field.size if field else None),
-        jump=_places(field.jump if field else None),
-        offset=_places(field.offset if field else None),
+        receptive_field=_by(field.size[kept] if field else None),
+        jump=_places(field.jump[kept] if field else None),
+        offset=_places(field.offset[kept] if field else None),
         dead=_of(len(dead.dead), dead.units) if dead else "",
     )
+
+
+def _is_signal(whole: ArchitectureFacts) -> bool:
+    """Whether there is but one row to see, so that only columns say anything."""
+    fields = [layer.receptive_field for layer in whole.layers if layer.receptive_field]
+    return all(field.size[0] == 1 and field.jump[0] == 0 for field in fields)
 
 
 def _by(sizes: Sequence[int] | None) -> str:
