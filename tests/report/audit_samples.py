@@ -107,15 +107,15 @@ def others() -> tuple[AuditFinding, ...]:
 
 
 def facts(**changes: object) -> AuditFacts:
-    worst = Group("wolf without snow", "wolf", "patch-3", 31, share(13, 31))
+    worst = Group("husky with snow", "husky", "patch-3", 52, share(11, 52))
     made = AuditFacts(
         dataset="husky-wolf", pictures=2000, accuracy=share(1923, 2000),
         classes=(ClassFacts("husky", 1000, share(950, 1000)), ClassFacts("wolf", 1000, share(973, 1000))),
         findings=(finding(), *others()),
         hurt=Hurt(
             (
-                Group("husky with snow", "husky", "patch-3", 52, share(11, 52)),
                 worst,
+                Group("wolf without snow", "wolf", "patch-3", 31, share(13, 31)),
                 Group("husky with pointed ears", "husky", "patch-7", 700, share(650, 700)),
                 Group("husky without snow", "husky", "patch-3", 948, share(939, 948)),
                 Group("wolf with snow", "wolf", "patch-3", 969, share(960, 969)),

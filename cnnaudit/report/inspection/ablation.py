@@ -157,7 +157,7 @@ def _about_group(group: GroupAblation, losses: Sequence[Loss]) -> list[str]:
             if loss in losses
         )
         notes.append(f"Right without as many others, drawn at random: {left}.")
-    else:
+    elif group.hurt:
         notes.append("The layer has too few other channels to compare with.")
     return notes
 

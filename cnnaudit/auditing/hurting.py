@@ -1,0 +1,157 @@
+"""Whom a classifier fails: classes with a cue and without it, and what is right where the two have nothing to do with
+each other."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.clusters import clustered
+from cnnaudit.auditing.cues import Cue
+from cnnaudit.results import AuditFinding, Group, Hurt, Share
+from cnnaudit.training.metrics import share
+
+LEAST = 10
+"""How many pictures a group needs to be called the worst."""
+_CLUSTERED = 50  # classes; of more, each is one group
+_UNKNOWN = 0.1  # of the weight may lie on groups of which there is no picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Members:
+    """A group and its pictures' places."""
+
+    name: str
+    label: str
+    finding: str | None
+    places: Int64[Tensor, " n"]
+
+
+def hurt(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Hurt:
+    """Groups of a class by each cue that is confirmed or undecided; the worst; and the accuracy without the link.
+
+    Where no cue is confirmed, pictures of a class that are alike to the network are groups too: hidden ones show as
+    clusters of the last features (Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, arXiv 2011.12945). The
+    worst group is chosen on one half of the pictures and measured on the other, and the other way round, since the
+    lowest of several estimates is too low.
+    """
+    right = asked.survey.predicted == asked.pictures.truth
+    proved = [(cue, found) for cue, found in cues if found.verdict == "confirmed"]
+    open_ones = [(cue, found) for cue, found in cues if found.verdict == "inconclusive"]
+    sure = list(_by_cues(asked, proved))
+    unsure = list(_by_cues(asked, open_ones))
+    alike = [] if proved else list(_by_likeness(asked))
+    groups = sorted((_group(each, right) for each in (*sure, *unsure, *alike)), key=_first_the_worst)
+    worst = _worst(sure or [*unsure, *alike], right, asked.seed)
+    return Hurt(tuple(groups), worst, _unlinked(asked, proved[0][0], right) if proved else None)
+
+
+def _unlinked(asked: Asked, cue: Cue, right: Bool[Tensor, " n"]) -> Share | None:
+    answered = _answered(asked)
+    return linked_no_more(cue.present.cpu()[answered], asked.pictures.truth[answered], right[answered])
+
+
+def _answered(asked: Asked) -> Bool[Tensor, " n"]:
+    """The survey has the class -1 for pictures that the network could not be asked about."""
+    return asked.survey.predicted >= 0
+
+
+def linked_no_more(present: Bool[Tensor, " n"], truth: Int64[Tensor, " n"], right: Bool[Tensor, " n"]) -> Share | None:
+    r"""What accuracy would be if the cue were as frequent in every class.
+
+    $\sum_{c,s} P(c)\,P(s)\,a(c,s)$ over classes $c$ and presence $s$, with $a(c,s)$ the accuracy of these pictures.
+    Its interval reaches $\sqrt{\sum (P(c)P(s)(a-l))^2}$ down from Wilson's limits $l$ of each accuracy, and up
+    likewise (MOVER: Zou and Donner, Statistics in Medicine 27, 2008, eq. 2). A cell without a picture counts as the
+    other classes with the same presence do, with an interval from 0 to 1. None where such cells have more than a tenth
+    of the weight.
+    """
+    n = len(truth)
+    value = down = up = missing = 0.0
+    for has in (False, True):
+        state = present == has
+        usual = float(right[state].double().mean()) if bool(state.any()) else 0.0
+        for label in truth.unique().tolist():
+            weight = float((truth == label).sum()) / n * float(state.sum()) / n
+            cell = state & (truth == label)
+            found = share(int(right[cell].sum()), int(cell.sum()))
+            accuracy = found.value if found.n else usual
+            missing += 0.0 if found.n else weight
+            value += weight * accuracy
+            down += (weight * (accuracy - found.low)) ** 2
+            up += (weight * (found.high - accuracy)) ** 2
+    if missing > _UNKNOWN:
+        return None
+    return Share(round(value * n), n, value, max(0.0, value - math.sqrt(down)), min(1.0, value + math.sqrt(up)))
+
+
+def _by_cues(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Iterator[_Members]:
+    """Each class with each cue and without it; groups without a picture are left out."""
+    for cue, found in cues:
+        for label, places in _classes(asked):
+            present = cue.present.cpu()[places]
+            for word, state in (("with", present), ("without", ~present)):
+                if bool(state.any()):
+                    yield _Members(f"{label} {word} {found.name}", label, found.id, places[state])
+
+
+def _by_likeness(asked: Asked) -> Iterator[_Members]:
+    """Clusters of each class; a class whose pictures do not fall into any is one group."""
+    classes = list(_classes(asked))
+    for label, places in classes:
+        few = len(classes) <= _CLUSTERED
+        parts = clustered(asked.survey.embeddings[places], seed=asked.seed) if few else torch.zeros_like(places)
+        count = int(parts.max()) + 1
+        for part in range(count):
+            name = label if count == 1 else f"{label}, part {part + 1} of {count}"
+            yield _Members(name, label, None, places[parts == part])
+
+
+def _classes(asked: Asked) -> Iterator[tuple[str, Int64[Tensor, " n"]]]:
+    """Each class that has pictures, and their places."""
+    truth = asked.pictures.truth.masked_fill(~_answered(asked), -1)
+    for index in truth.unique().tolist():
+        if index >= 0:
+            yield asked.classifier.labels[index], (truth == index).nonzero()[:, 0]
+
+
+def _group(members: _Members, right: Bool[Tensor, " n"]) -> Group:
+    n = len(members.places)
+    return Group(members.name, members.label, members.finding, n, share(int(right[members.places].sum()), n))
+
+
+def _first_the_worst(group: Group) -> tuple[float, float]:
+    return group.right.value, group.right.high
+
+
+def _worst(groups: Sequence[_Members], right: Bool[Tensor, " n"], seed: int) -> Group | None:
+    """The group with the lowest accuracy, as measured on the halves of groups on which it was not chosen.
+
+    It has the name of the one that is lowest on all pictures. Where both halves choose that one, as they do where it
+    is far below the others, its count is that of all its pictures.
+    """
+    enough = [each for each in groups if len(each.places) >= LEAST]
+    if not enough:
+        return None
+    lowest = min((_group(each, right) for each in enough), key=_first_the_worst)
+    halves = [_halves(each, right, seed) for each in enough]
+    counted = [0, 0]
+    for choose, measure in ((0, 1), (1, 0)):
+        chosen = min(halves, key=lambda pair: _first_the_worst_of(pair[choose]))
+        counted[0] += chosen[measure].right
+        counted[1] += chosen[measure].n
+    measured = share(*counted)
+    return Group(lowest.name, lowest.label, lowest.finding, lowest.pictures, measured)
+
+
+def _first_the_worst_of(right: Share) -> tuple[float, float]:
+    return right.value, right.high
+
+
+def _halves(members: _Members, right: Bool[Tensor, " n"], seed: int) -> tuple[Share, Share]:
+    chance = torch.Generator().manual_seed(seed)
+    order = members.places[torch.randperm(len(members.places), generator=chance)]
+    return tuple(share(int(right[half].sum()), len(half)) for half in order.tensor_split(2))  # type: ignore[return-value]

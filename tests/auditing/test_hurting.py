@@ -1,0 +1,208 @@
+"""Whom a classifier fails: counts by hand, intervals and the worst group by simulation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cnnaudit import Classifier
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.clusters import clustered
+from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.hurting import hurt, linked_no_more
+from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.auditing.surveys import Survey
+from cnnaudit.results import AuditFinding, Hurt, Verdict
+from cnnaudit.training.metrics import share
+
+LABELS = ("husky", "wolf")
+
+
+class Constant(nn.Module):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.new_zeros(len(pixels), 2)
+
+
+def cue(present: Tensor, name: str = "snow", verdict: Verdict = "confirmed") -> tuple[Cue, AuditFinding]:
+    made = Cue(name, "patch", name, 1, present, 0.9, lambda operation, places, chance: None)
+    finding = AuditFinding(
+        id=name, kind="patch", name=name, label="wolf", claim="", verdict=verdict, nature="shortcut", severity="high",
+        association=0.9, attribution=None, effects=(), strongest=None, evidence=(), present=int(present.sum()),
+        pictures=len(present), presence=(), patches=(), edits=(), concerned=(),
+    )  # fmt: skip
+    return made, finding
+
+
+def found(
+    truth: Tensor,
+    predicted: Tensor,
+    cues: Sequence[tuple[Cue, AuditFinding]] = (),
+    features: Tensor | None = None,
+    seed: int = 0,
+) -> Hurt:
+    n = len(truth)
+    classifier = Classifier(Constant(), input_size=(8, 8), channels=1, labels=LABELS)
+    pictures = Pictures("set", tuple(map(str, range(n))), truth, lambda places: torch.zeros(len(places), 1, 8, 8))
+    embeddings = torch.zeros(n, 2) if features is None else features
+    survey = Survey(predicted, torch.ones(n), torch.ones(n), embeddings, {})
+    return hurt(Asked(classifier, pictures, survey, seed, lambda done, total: None), cues)
+
+
+def world(n: int, accuracies: np.ndarray, link: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Classes, presence of a cue that goes with them, and answers; `accuracies` by class and presence."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 2, n)
+    present = np.where(rng.random(n) < link, truth, 1 - truth)
+    right = rng.random(n) < accuracies[truth, present]
+    return torch.from_numpy(truth), torch.from_numpy(present == 1), torch.from_numpy(np.where(right, truth, 1 - truth))
+
+
+ACCURACIES = np.array([[0.98, 0.3], [0.4, 0.97]])
+
+
+def test_groups_are_counted_as_by_hand_the_worst_first() -> None:
+    truth, present, predicted = world(600, ACCURACIES, 0.9, 1)
+    groups = found(truth, predicted, [cue(present)]).groups
+    assert [each.name for each in groups[:2]] in (
+        ["husky with snow", "wolf without snow"], ["wolf without snow", "husky with snow"],
+    )  # fmt: skip
+    for each in groups:
+        members = (truth == LABELS.index(each.label)) & (present == (" with " in each.name))
+        expected = share(int(((predicted == truth) & members).sum()), int(members.sum()))
+        assert (each.right, each.pictures, each.finding) == (expected, expected.n, "snow")
+    assert [each.right.value for each in groups] == sorted(each.right.value for each in groups)
+
+
+def test_the_accuracy_without_the_link_is_the_weighted_sum() -> None:
+    truth, present, predicted = world(5000, ACCURACIES, 0.9, 2)
+    right = (predicted == truth).numpy()
+    expected = 0.0
+    for label in (0, 1):
+        for has in (False, True):
+            cell = (truth == label).numpy() & (present == has).numpy()
+            expected += (truth == label).double().mean() * (present == has).double().mean() * right[cell].mean()
+    unlinked = linked_no_more(present, truth, predicted == truth)
+    assert unlinked is not None
+    assert unlinked.value == pytest.approx(float(expected))
+    assert unlinked.n == 5000
+    assert unlinked.value == pytest.approx(ACCURACIES.mean(), abs=0.05)
+
+
+def test_without_a_link_it_is_the_accuracy() -> None:
+    truth = torch.tensor([0, 0, 1, 1] * 20)
+    present = torch.tensor([True, False, True, False] * 20)
+    predicted = torch.tensor([0, 1, 1, 1] * 20)
+    unlinked = linked_no_more(present, truth, predicted == truth)
+    assert unlinked is not None
+    assert unlinked.value == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("link", [0.6, 0.9, 0.97])
+def test_its_interval_holds_the_truth_in_19_of_20_worlds(link: float) -> None:
+    held = told = 0
+    for seed in range(400):
+        truth, present, predicted = world(400, ACCURACIES, link, seed)
+        unlinked = linked_no_more(present, truth, predicted == truth)
+        if unlinked is not None:
+            told += 1
+            held += unlinked.low <= ACCURACIES.mean() <= unlinked.high
+    assert told >= 390
+    assert 0.93 <= held / told <= 0.995
+
+
+def test_cells_without_a_picture_are_bounded_or_nothing_is_said() -> None:
+    truth = torch.tensor([0] * 200 + [1] * 10)
+    present = torch.tensor([True, False] * 100 + [True] * 10)
+    right = torch.ones(210, dtype=torch.bool)
+    bounded = linked_no_more(present, truth, right)
+    assert bounded is not None
+    assert bounded.low < 1 - 10 / 210 * 100 / 210 < bounded.value == 1.0
+    balanced = torch.tensor([0, 1] * 50)
+    assert linked_no_more(balanced == 1, balanced, right[:100]) is None
+    assert found(balanced, balanced, [cue(balanced == 1)]).unlinked is None
+
+
+def test_undecided_cues_make_groups_but_no_accuracy_without_the_link() -> None:
+    truth, present, predicted = world(300, ACCURACIES, 0.8, 3)
+    both = found(truth, predicted, [cue(present), cue(~present, "ears", verdict="inconclusive")])
+    assert {each.finding for each in both.groups} == {"snow", "ears"}
+    assert both.worst is not None
+    assert both.worst.finding == "snow"
+    rejected = found(truth, predicted, [cue(present, verdict="not confirmed")])
+    assert {each.finding for each in rejected.groups} == {None}
+    assert rejected.unlinked is None
+
+
+def test_a_group_far_below_the_others_keeps_its_own_count() -> None:
+    truth, present, predicted = world(600, np.array([[0.98, 0.95], [0.2, 0.97]]), 0.85, 4)
+    result = found(truth, predicted, [cue(present)])
+    assert result.worst is not None
+    assert result.worst.name == "wolf without snow"
+    assert result.worst.right == result.groups[0].right
+
+
+def test_pictures_that_were_not_answered_are_in_no_group() -> None:
+    truth, present, predicted = world(300, ACCURACIES, 0.8, 5)
+    predicted[:100] = -1
+    features = torch.randn(300, 4)
+    features[:100] = torch.nan
+    assert sum(each.pictures for each in found(truth, predicted, [cue(present)]).groups) == 200
+    assert sum(each.pictures for each in found(truth, predicted, features=features).groups) == 200
+
+
+def test_few_pictures_have_no_worst_group() -> None:
+    truth = torch.tensor([0, 1] * 4)
+    result = found(truth, truth, [cue(truth == 1)])
+    assert result.worst is None
+    assert len(result.groups) == 2
+
+
+# Groups that are not labelled
+
+
+def hidden(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Two classes of two kinds each, told apart by the features; one kind of one class is answered badly."""
+    rng = np.random.default_rng(seed)
+    truth, kind = rng.integers(0, 2, n), (rng.random(n) < 0.2).astype(int)
+    features = rng.normal(size=(n, 8)) + 6 * kind[:, None] + 6 * np.arange(8) * truth[:, None]
+    right = rng.random(n) < np.array([[0.97, 0.5], [0.97, 0.95]])[truth, kind]
+    return (
+        torch.from_numpy(truth),
+        torch.from_numpy(np.where(right, truth, 1 - truth)),
+        torch.from_numpy(features).float(),
+    )
+
+
+def test_a_hidden_group_is_found_with_its_accuracy() -> None:
+    truth, predicted, features = hidden(1000, 6)
+    worst = found(truth, predicted, features=features).worst
+    assert worst is not None
+    assert worst.name == "husky, part 2 of 2"
+    assert worst.right.value == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_cloud_is_not_cut_into_parts() -> None:
+    cloud = torch.randn(500, 16, generator=torch.Generator().manual_seed(7))
+    assert int(clustered(cloud, seed=0).max()) == 0
+
+
+@pytest.mark.slow
+def test_being_chosen_does_not_make_a_group_look_worse() -> None:
+    """Eight groups that do not differ: the lowest is some 6 points too low, the worst as reported is not."""
+    accuracy, lowest, reported = 0.8, [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        truth = torch.from_numpy(rng.integers(0, 2, 800))
+        kinds = rng.integers(0, 4, 800)
+        features = torch.from_numpy(
+            rng.normal(size=(800, 2)) + 20 * np.eye(4)[kinds][:, :2] + 40 * (kinds[:, None] > 1)
+        )
+        predicted = torch.where(torch.from_numpy(rng.random(800) < accuracy), truth, 1 - truth)
+        result = found(truth, predicted, features=features.float(), seed=seed)
+        assert result.worst is not None
+        lowest.append(result.groups[0].right.value)
+        reported.append(result.worst.right.value)
+    assert np.mean(lowest) < accuracy - 0.04
+    assert np.mean(reported) == pytest.approx(accuracy, abs=0.02)
