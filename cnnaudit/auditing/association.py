@@ -11,6 +11,7 @@ from cnnaudit.training.metrics import share
 
 _FEWEST = 10  # pictures of a class, and of the others, before anything is said of it
 _QUANTILES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, *(0.1 + 0.05 * k for k in range(17)), 0.925, 0.95, 0.97, 0.98, 0.99)
+_VARIED = 5  # pictures of a class with a cue, and without, that can be compared
 _SURE = 0.01  # chance of even one false link among all that are tried (Bonferroni)
 _WORTH = 0.01  # of the uncertainty about the class: among many thousand pictures less than that is significant too
 
@@ -41,6 +42,37 @@ class Link:
     bits: float
     purity: float
     p: float
+
+
+def within_classes(
+    present: Bool[np.ndarray, " n"], own: Bool[np.ndarray, " n"], towards: Float[np.ndarray, " n"]
+) -> float | None:
+    """Whether the network leans towards a class where a cue is present, among pictures of one class: a z score.
+
+    A network that leans on a cue is swayed by it in pictures of the class, and in the others. The two rank sums (Mann
+    and Whitney, Annals of Mathematical Statistics 18, 1947) are put together as Stouffer does, so that what comes
+    from the classes alone drops out. None where the cue is in next to all or next to no pictures of either part.
+
+    Args:
+        own: pictures of the class.
+        towards: how much the network leans towards the class; NaN where that is not known.
+    """
+    parts = [_rank_sum(present[part], towards[part]) for part in (own, ~own)]
+    scores = [score for score in parts if score is not None]
+    return sum(scores) / len(scores) ** 0.5 if scores else None
+
+
+def _rank_sum(present: np.ndarray, towards: np.ndarray) -> float | None:
+    known = np.isfinite(towards)
+    present, towards = present[known], towards[known]
+    here, other = int(present.sum()), int((~present).sum())
+    if min(here, other) < _VARIED:
+        return None
+    _, ties = np.unique(towards, return_counts=True)
+    n = here + other
+    spread = here * other / 12 * (n + 1 - float((ties**3 - ties).sum()) / (n * (n - 1)))
+    over = float(stats.rankdata(towards)[present].sum()) - here * (n + 1) / 2
+    return over / spread**0.5 if spread > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

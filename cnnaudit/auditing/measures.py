@@ -60,16 +60,22 @@ def sharpness(pixels: Pixels) -> Float[Tensor, " n"]:
 
 
 def border(pixels: Pixels) -> Float[Tensor, " n"]:
-    """How much a step all along the picture's sides stands out, the mean of the four; NaN where it is too small.
+    """How clearly a frame of one colour stands out, 0 if not at all; NaN where a picture is too small for one.
 
     Along each side, rows are compared with the next ones further in, by the median pixel of the row: what a frame
-    changes at once along a whole side, a picture seldom does. Of the largest such step in the outer 15 % the usual one
-    further in is taken away.
+    changes at once along a whole side, a picture seldom does. From the largest such step in the outer 15 % the usual
+    one further in is taken away, and the spread of the outermost row, which in a frame is next to none. The second
+    largest of the four sides counts: cropping may have cut the frame off at two.
     """
     if min(pixels.shape[2:]) < _SMALLEST:
         return pixels.new_full((len(pixels),), math.nan)
-    sides = [steps(side) for side in four_sides(pixels)]
-    return torch.stack([side[:, : len(side[0]) // 2].amax(1) - usual(side) for side in sides]).mean(0)
+    return torch.stack([_stands_out(side) for side in four_sides(pixels)], 1).sort(1).values[:, 2].clamp(min=0)
+
+
+def _stands_out(side: Pixels) -> Float[Tensor, " n"]:
+    rows, outermost = steps(side), side[:, :, 0]
+    spread = (outermost - outermost.median(2, keepdim=True).values).abs().mean((1, 2))
+    return rows[:, : rows.shape[1] // 2].amax(1) - usual(rows) - spread
 
 
 def four_sides(pixels: Pixels) -> tuple[Pixels, ...]:

@@ -20,10 +20,10 @@ Family = Callable[[Float[Tensor, "n 1 1 1"]], Pixels]
 Mover = Callable[[Pixels, float, torch.Generator], tuple[Pixels, Pixels]]
 """Pictures with a property moved to a value, and their placebo."""
 
-_HALVINGS = 14
+_HALVINGS = 10
 _STRONGEST = 4.0
 _SHARPEST = 8.0
-_SPREADS = tuple(0.35 * 1.35**k for k in range(12))  # of Gaussians, in pixels; each removes clearly more than the last
+_SPREADS = tuple(0.35 * 1.4**k for k in range(11))  # of Gaussians, in pixels; each takes clearly more than the last
 
 
 def solved(family: Family, value: Callable[[Pixels], Values], target: Values, low: float, high: float) -> Pixels:
@@ -46,29 +46,25 @@ def matched(family: Family, before: Pixels, after: Pixels, high: float) -> Pixel
     return solved(family, lambda pixels: changed(pixels, before), changed(after, before), 0.0, high)
 
 
-def ramps(pixels: Pixels, generator: torch.Generator) -> Float[Tensor, "n 1 h w"]:
-    """A plane for each picture that rises in a random direction, mean 0 and mean square 1."""
+def halves(pixels: Pixels, generator: torch.Generator) -> Float[Tensor, "n 1 h w"]:
+    """For each picture a smooth step from one side to the other in a random direction, mean 0 and mean square 1."""
     n, _, h, w = pixels.shape
     turn = torch.rand(n, 1, 1, 1, generator=generator) * (2 * math.pi)
     y, x = torch.linspace(-1, 1, h).view(1, 1, h, 1), torch.linspace(-1, 1, w).view(1, 1, 1, w)
-    plane = turn.sin() * y + turn.cos() * x
-    return plane / plane.square().mean((1, 2, 3), keepdim=True).sqrt()
+    step = torch.sin((turn.sin() * y + turn.cos() * x).clamp(-1, 1) * (math.pi / 2))
+    return step / step.square().mean((1, 2, 3), keepdim=True).sqrt()
 
 
 def move_brightness(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
     """Light added or taken away everywhere; placebo: added on one side and taken away on the other.
 
     Uneven light touches every pixel as even light does, and leaves the mean where it was: what clipping takes from
-    it is given back.
+    it is given back. It is never stronger than the even light is, though in a picture that is nearly white or black
+    it then changes less: forced to change as much, it would leave nothing of the picture.
     """
     after = solved(lambda s: (pixels + s).clamp(0, 1), brightness, pixels.new_full((len(pixels),), target), -1, 1)
-    ramp, before = ramps(pixels, generator), brightness(pixels)
-
-    def uneven(strength: Tensor) -> Pixels:
-        lit = (pixels + strength * ramp).clamp(0, 1)
-        return (lit + _wide(before - brightness(lit))).clamp(0, 1)
-
-    return after, matched(uneven, pixels, after, _STRONGEST)
+    lit = (pixels + _wide(changed(after, pixels)) * halves(pixels, generator)).clamp(0, 1)
+    return after, (lit + _wide(brightness(pixels) - brightness(lit))).clamp(0, 1)
 
 
 def move_contrast(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
@@ -88,10 +84,10 @@ def move_saturation(pixels: Pixels, target: float, generator: torch.Generator) -
 
 
 def _on_one_side(pixels: Pixels, middle: Tensor, after: Pixels, generator: torch.Generator) -> Pixels:
-    ramp = ramps(pixels, generator)
+    step = halves(pixels, generator)
 
     def uneven(strength: Tensor) -> Pixels:
-        return (middle + (1 + strength * ramp).clamp(min=0) * (pixels - middle)).clamp(0, 1)
+        return (middle + (1 + strength * step).clamp(min=0) * (pixels - middle)).clamp(0, 1)
 
     return matched(uneven, pixels, after, _STRONGEST)
 
@@ -128,34 +124,49 @@ class MoveCast:
 
 
 def move_sharpness(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
-    """Blurs pictures that are sharper than the target, and sharpens the others (unsharp mask).
+    """Blurs pictures that are sharper than the target, and sharpens the others."""
+    after, placebo = pixels.clone(), pixels.clone()
+    sharp = sharpness(pixels) > target
+    if bool(sharp.any()):
+        after[sharp], placebo[sharp] = _soften(pixels[sharp], target)
+    if not bool(sharp.all()):
+        after[~sharp], placebo[~sharp] = _sharpen(pixels[~sharp], target, generator)
+    return after, placebo
 
-    Blurring takes detail away. Its placebo puts detail of the mirrored picture in the place of most of it, as much as
-    changes the picture equally: what the detail told is lost just as well, and the picture is as sharp as before.
-    Sharpening adds contrast in small; its placebo adds as much change by uneven light.
+
+def _soften(pixels: Pixels, target: float) -> tuple[Pixels, Pixels]:
+    """A blur takes detail away. Its placebo puts detail of the mirrored picture in the place of most of it.
+
+    What the detail told is lost just as well, the picture changes as much, and is as sharp as before: with
+    cos(s) of its own detail and sin(s) of the other its energy stays.
     """
-    goal = pixels.new_full((len(pixels),), target)
-    soft = sharpness(pixels) > goal
-    blurry = _blurred_to(pixels, goal)
-    detail = pixels - blurry
-    mixed = matched(
-        lambda s: (blurry + s.cos() * detail + s.sin() * detail.flip(3)).clamp(0, 1), pixels, blurry, math.pi
-    )
-    mask = pixels - blurred(pixels, 1.0)
-    crisp = solved(lambda s: (pixels + s * mask).clamp(0, 1), sharpness, goal, 0, _SHARPEST)
-    ramp = ramps(pixels, generator)
-    uneven = matched(lambda s: (pixels + s * ramp).clamp(0, 1), pixels, crisp, _STRONGEST)
-    return torch.where(_wide(soft), blurry, crisp), torch.where(_wide(soft), mixed, uneven)
+    after = _blurred_to(pixels, target)
+    detail = pixels - after
+
+    def mixed(turn: Tensor) -> Pixels:
+        return (after + turn.cos() * detail + turn.sin() * detail.flip(3)).clamp(0, 1)
+
+    return after, matched(mixed, pixels, after, math.pi)
 
 
-def _blurred_to(pixels: Pixels, goal: Values) -> Pixels:
-    """Each picture with the Gaussian after which it comes nearest to the goal."""
-    best, nearest = pixels.clone(), torch.full_like(goal, math.inf)
+def _sharpen(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
+    """An unsharp mask adds contrast in small; its placebo changes as much by uneven light."""
+    mask, goal = pixels - blurred(pixels, 1.0), pixels.new_full((len(pixels),), target)
+    after = solved(lambda s: (pixels + s * mask).clamp(0, 1), sharpness, goal, 0, _SHARPEST)
+    step = halves(pixels, generator)
+    return after, matched(lambda s: (pixels + s * step).clamp(0, 1), pixels, after, 1.0)
+
+
+def _blurred_to(pixels: Pixels, target: float) -> Pixels:
+    """Each picture with the Gaussian after which it comes nearest to the target."""
+    best, nearest = pixels.clone(), pixels.new_full((len(pixels),), math.inf)
     for spread in _SPREADS:
         softer = blurred(pixels, spread)
-        away = (sharpness(softer) - goal).abs()
-        best = torch.where(_wide(away < nearest), softer, best)
-        nearest = torch.minimum(nearest, away)
+        away = sharpness(softer) - target
+        best = torch.where(_wide(away.abs() < nearest), softer, best)
+        nearest = torch.minimum(nearest, away.abs())
+        if bool((away < 0).all()):
+            break
     return best
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
-from cnnaudit.auditing.association import Link, links
+from cnnaudit.auditing.association import Link, links, within_classes
 from cnnaudit.auditing.cues import Cue, Editor
 from cnnaudit.auditing.measures import of_files, of_pixels
 from cnnaudit.auditing.moving import MoveCast, Mover, move_brightness, move_contrast, move_saturation, move_sharpness
@@ -29,6 +29,7 @@ _A_CLASS = 2  # cues of one property, each with another class
 _VALUES = 20  # that a column of words may have
 _RARE = 5  # pictures with a value of a column below which it is not looked at
 _SHOWN = 6
+_SWAYED = 2.33  # a z score with one chance in a hundred
 _LATTER = 0.6  # of the pictures: a cue is rather what fewer pictures have
 
 _WORDS = {
@@ -68,11 +69,15 @@ def measured(pixels: Pixels, paths: Sequence[Path]) -> dict[str, Float32[Tensor,
 def property_cues(asked: Asked) -> list[Cue]:
     """The properties and columns that go with a class: those that tell most of it, and those that are purest.
 
-    Two of the same class that rank the pictures alike are one. None where no class has ten pictures.
+    Two of the same class that rank the pictures alike are one. A property that goes with a class but does not sway
+    the network among pictures of one class is none that it leans on, however an edit of the whole picture, object
+    and all, may disturb it: snow makes pictures bright, and a network that looks at the animal alone still answers
+    otherwise once the animal is darkened. None where no class has ten pictures.
     """
     values = _properties(asked) | _columns(asked.pictures.columns)
     truth = asked.pictures.truth.numpy()
-    found = _distinct(links(values, truth, asked.survey.predicted.numpy()), values, len(np.unique(truth)))
+    found = links(values, truth, asked.survey.predicted.numpy())
+    found = _distinct([link for link in found if _sways(link, asked)], values, len(np.unique(truth)))
     if not found:
         return []
     jointly = together(values, truth, asked.seed)
@@ -108,6 +113,23 @@ def _numbers(column: Sequence[str]) -> np.ndarray | None:
         return np.array([float(cell) if cell.strip() else np.nan for cell in column])
     except ValueError:
         return None
+
+
+def _sways(link: Link, asked: Asked) -> bool:
+    score = _swayed(link, asked)
+    return score is None or score > _SWAYED
+
+
+def _swayed(link: Link, asked: Asked) -> float | None:
+    """How the probability of the class goes with the cue within classes.
+
+    It is known of pictures of the class, and of those that are answered so; of the others it is taken for 0, but
+    where there are only two classes it is what the other leaves.
+    """
+    survey, own = asked.survey, (asked.pictures.truth == link.label).numpy()
+    answered = torch.where(survey.predicted == link.label, survey.confidence, torch.zeros(()))
+    others = 1 - survey.truthful if asked.classifier.classes == 2 else answered
+    return within_classes(link.present, own, np.where(own, survey.truthful.numpy(), others.numpy()))
 
 
 def _distinct(found: Sequence[Link], values: Values, classes: int) -> list[Link]:
@@ -189,6 +211,12 @@ def _evidence(
         f"{_words(link)[0].upper()}{_words(link)[1:]}: {int(link.present[own].sum()):,} of {int(own.sum()):,} pictures "
         f"of {label}, {int(link.present[~own].sum()):,} of {int((~own).sum()):,} others."
     )
+    score = _swayed(link, asked)
+    if score is not None:
+        yield (
+            f"Among pictures of one class the network leans towards {label} where there is this, by a rank sum of "
+            f"{score:.1f} standard errors."
+        )
     if jointly:
         yield (
             f"All properties together tell {jointly.classes} classes apart with a mean recall of "
