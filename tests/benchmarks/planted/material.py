@@ -1,5 +1,6 @@
 """Pictures before anything is planted: digits and clothes turned to colour, photos of cats and dogs, scenes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,9 +15,8 @@ from cnnaudit.data import scenes
 from cnnaudit.data.datasets import Request, Split, dataset
 
 SIDE, _SHRINK = 32, 2
-_CONTRAST, _NOISE = 0.45, 0.2
 _VERSION = 1
-_TRAIN, _TEST = 4200, 900
+_TRAIN, _TEST = 3600, 900
 _SCENES_TRAIN, _SCENES_TEST = 1200, 600
 _SCENE_SEED = 77
 
@@ -63,9 +63,10 @@ def material(name: str, root: Path, cache: Path) -> Material:
 
 
 def _coloured(name: str, classes: tuple[int, ...], root: Path) -> tuple[Part, Part]:
-    """Grey pictures between a dark and a light colour each, drawn at random whatever the class."""
+    """Grey pictures turned to colour, whatever their class."""
     train, test = _photos(name, classes, root)
-    return _painted(train, seed=1), _painted(test, seed=2)
+    thrown = name == "mnist"
+    return _painted(train, seed=1, thrown=thrown), _painted(test, seed=2, thrown=thrown)
 
 
 def _photos(name: str, classes: tuple[int, ...], root: Path) -> tuple[Part, Part]:
@@ -82,14 +83,29 @@ def _in_turn(split: object, classes: tuple[int, ...], count: int) -> Part:
     return Part(split.images[places], torch.arange(len(classes)).repeat(each))
 
 
-def _painted(part: Part, seed: int) -> Part:
+def _painted(part: Part, seed: int, *, thrown: bool) -> Part:
+    """Each in a light colour of its own, before a blotchy background of another; digits are also thrown about."""
     rng = torch.Generator().manual_seed(seed)
     n = len(part.labels)
-    dark, light = torch.rand(2, n, 3, 1, 1, generator=rng)
     grey = F.pad(part.images, [2] * 4).float() / 255
-    colour = 0.35 * dark + _CONTRAST * grey * (0.4 + 0.6 * light)
-    noise = _NOISE * torch.randn(n, 3, SIDE, SIDE, generator=rng)
-    return Part((255 * (0.15 + colour + noise).clamp(0, 1)).round().to(torch.uint8), part.labels)
+    cover = _thrown(grey, rng) if thrown else grey
+    colour, light = torch.rand(2, n, 3, 1, 1, generator=rng)
+    blotches = F.interpolate(torch.rand(n, 3, 5, 5, generator=rng), size=(SIDE, SIDE), mode="bilinear")
+    behind, before = 0.35 * colour + 0.35 * blotches, 0.45 + 0.55 * light
+    grain = 0.02 * torch.randn(n, 3, SIDE, SIDE, generator=rng)
+    pixels = (behind + cover * (before - behind) + grain).clamp(0, 1)
+    return Part((255 * pixels).round().to(torch.uint8), part.labels)
+
+
+def _thrown(grey: Tensor, rng: torch.Generator) -> Tensor:
+    """Turned by up to 60 degrees, moved by up to 4 pixels and made smaller, each at random."""
+    n = len(grey)
+    angle, larger = torch.rand(2, n, generator=rng)
+    angle, larger = (2 * angle - 1) * math.pi / 3, 1.1 + 0.5 * larger
+    moved = (2 * torch.rand(n, 2, generator=rng) - 1) * 0.25
+    rows = [larger * angle.cos(), -larger * angle.sin(), moved[:, 0], larger * angle.sin(), larger * angle.cos()]
+    grid = F.affine_grid(torch.stack([*rows, moved[:, 1]], 1).view(n, 2, 3), [n, 1, SIDE, SIDE], align_corners=False)
+    return F.grid_sample(grey, grid, align_corners=False)
 
 
 def _scenes(_root: Path) -> tuple[Part, Part]:

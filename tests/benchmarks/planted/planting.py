@@ -37,9 +37,7 @@ class Planted:
     labels: Int64[Tensor, " n"]
 
 
-def presence(
-    labels: Int64[Tensor, " n"], arm: Arm, *, strength: float, target: int, seed: int
-) -> Bool[Tensor, " n"]:
+def presence(labels: Int64[Tensor, " n"], arm: Arm, *, strength: float, target: int, seed: int) -> Bool[Tensor, " n"]:
     """Which pictures have the cue: exact numbers a class, at random within it.
 
     Linked: a share `strength` of the class `target` and `strength / RATIO` of the others. Unlinked: the share

@@ -21,7 +21,7 @@ from .planting import Planted, plant, presence
 _VERSION = 1
 """Counts the ways in which networks were trained; another one trains all of them anew."""
 
-_EPOCHS = {"mnist": 3, "fashion": 3, "cifar": 4, "scenes": 6}
+_EPOCHS = {"mnist": 4, "fashion": 3, "cifar": 4, "scenes": 6}
 _BATCH, _RATE = 64, 4e-3
 DEPENDS = 0.10
 """By how much answers must change for a network to depend on the cue."""
@@ -94,7 +94,7 @@ def build(classes: int, *, pooled: bool, side: int) -> nn.Sequential:
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes)]
     places = [nn.Flatten(), nn.Linear(64 * last * last, classes)]
     return nn.Sequential(
-        nn.Conv2d(3, 16, 5, 2, 2, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(3, 16, 4, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
         *(head if pooled else places),
@@ -106,7 +106,7 @@ def train(network: nn.Sequential, data: Planted, *, epochs: int) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-3)
     steps = epochs * (len(data.labels) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
-    network.train()
+    network.train().to(memory_format=torch.channels_last)  # which is faster on a CPU
     for _ in range(epochs):
         for batch in torch.randperm(len(data.labels))[: steps // epochs * _BATCH].view(-1, _BATCH):
             loss = nn.functional.cross_entropy(network(_pixels(data.images[batch])), data.labels[batch])
@@ -114,6 +114,7 @@ def train(network: nn.Sequential, data: Planted, *, epochs: int) -> None:
             loss.backward()
             optimizer.step()
             schedule.step()
+    network.to(memory_format=torch.contiguous_format)
 
 
 def truth(clf: ca.Classifier, data: Planted, case: Case) -> Truth:
@@ -141,7 +142,7 @@ def _mean(values: Tensor) -> float:
 
 
 def _pixels(images: UInt8[Tensor, "n c h w"]) -> Tensor:
-    return (images.float() / 255 - 0.5) / 0.25
+    return ((images.float() / 255 - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
 
 
 def _answers(clf: ca.Classifier, images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
