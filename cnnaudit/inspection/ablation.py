@@ -1,7 +1,7 @@
 """What units are for: how the network's answers change when they are set to their means."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import OptionError
@@ -14,7 +14,7 @@ from cnnaudit.inspection.silencing import Surveyed
 from cnnaudit.inspection.tallying import Run, Tally
 from cnnaudit.inspection.units import some_layers, unit_layers
 from cnnaudit.inspection.watching import Progress, called
-from cnnaudit.results import Ablation, GroupAblation, Loss, Meaning, UnitAblation
+from cnnaudit.results import Ablation, GroupAblation, Loss, Meaning, Share, UnitAblation
 
 _LEVEL = 0.05
 
@@ -41,7 +41,7 @@ def ablation(
 
     What many units say is not lost with one of them, so groups are set to their means together: the units that fire on
     the same part of the pictures where parts are marked, and those on any background or any subject; else the units
-    that help a class most by that estimate. Beside each stands what is lost without as many others.
+    that help a class most by that estimate. Where recall changes, it is also measured without as many others.
 
     Args:
         photos: as in `exemplars`. Where the classes are not known, or not the network's own, what it answers with
@@ -53,12 +53,12 @@ def ablation(
         groups: channels of the layer to silence together; none where units are named, unless groups are.
         classes: the true class of each picture, where `photos` does not say.
         batch_size: pictures that the network is given at a time, at most.
-        progress: told after each batch, of twice as many pictures as there are for each layer: each is looked at
-            twice.
+        progress: told after each batch, of three times as many pictures as there are for each layer: each is looked
+            at twice, and a third time where the recall of a group changes.
 
     Returns:
-        The units and the groups, those first without which most changes. Intervals of shares are Newcombe's for
-        paired samples, of logits and log-odds Student's.
+        The units and the groups, those first without which most changes; of groups those that stand out. Intervals
+        of shares are Newcombe's for paired samples, of logits and log-odds Student's.
 
     Raises:
         OptionError: an option is out of range, or `photos` is nothing that can be read.
@@ -84,7 +84,7 @@ def ablation(
             return named
         return by_part(meanings[each], meant.regions) if meant else by_class(surveyed)
 
-    run = Run(classifier, found, batch_size, progress, 2 * len(shapes))
+    run = Run(classifier, found, batch_size, progress, 3 * len(shapes))
     silent: list[_Silent] = []
     for each, shape in shapes.items():
         surveyed = run.survey(each, shape[0], estimate=each == name and known is None)
@@ -92,8 +92,9 @@ def ablation(
         chosen = surveyed.chosen(count) if count else dict.fromkeys(known or () if each == name else (), 0.0)
         silent.append(_Silent.of(run, each, shape, surveyed, chosen, alike(each, surveyed)))
     comparisons = sum(each.comparisons for each in silent)
-    made = silent[0].units(meanings.get(name, {}), comparisons, labelled=run.labelled)
-    grouped = [group for each in silent for group in each.groups(comparisons, classifier.labels, run.labelled)]
+    made = silent[0].units(meanings.get(name, {}), comparisons)
+    grouped = [group for each in silent for group in each.groups(comparisons)]
+    run.finish()
     unread = tuple(dict.fromkeys(found.unread))
     return Ablation(
         name,
@@ -103,7 +104,7 @@ def ablation(
         known is None,
         tuple(sorted(made, key=_effect, reverse=True)),
         unread,
-        tuple(sorted(grouped, key=_effect, reverse=True)),
+        tuple(sorted(grouped, key=lambda each: (each.stands_out, *_effect(each)), reverse=True)),
     )
 
 
@@ -131,19 +132,19 @@ def _meanings(classifier: Classifier, photos: Photos, layers: Sequence[str]) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Silent:
-    """One layer, and what became of the answers without its units, then without each group, then without others.
+    """One layer, and what became of the answers without its units, then without each group.
 
     Attributes:
+        shape: of what it returns for a picture.
         chosen: single units, with their estimates.
-        rest: beside each group as many others, where there are so many.
     """
 
+    run: Run
     layer: str
-    channels: int
+    shape: Sequence[int]
     surveyed: Surveyed
     chosen: Mapping[int, float]
     alike: Sequence[Alike]
-    rest: Sequence[tuple[int, ...] | None]
     tally: Tally
 
     @classmethod
@@ -157,67 +158,75 @@ class _Silent:
         alike: Sequence[Alike],
     ) -> "_Silent":
         """Ask the network without them."""
-        rest = [others(each.units, shape[0], place) for place, each in enumerate(alike)]
-        sets = [*((unit,) for unit in chosen), *(each.units for each in alike), *filter(None, rest)]
-        tally = run.without(layer, shape, sets, surveyed)
-        return cls(layer, shape[0], surveyed, chosen, alike, rest, tally)
+        sets = [*((unit,) for unit in chosen), *(each.units for each in alike)]
+        return cls(run, layer, shape, surveyed, chosen, alike, run.without(layer, shape, sets, surveyed))
 
     @property
     def comparisons(self) -> int:
         """Of one class without one unit or group each."""
         return (len(self.chosen) + len(self.alike)) * self.tally.classes
 
-    def units(self, meanings: Mapping[int, Meaning | None], comparisons: int, *, labelled: bool) -> list[UnitAblation]:
+    def units(self, meanings: Mapping[int, Meaning | None], comparisons: int) -> list[UnitAblation]:
         """The single units, with what they fire on where that is known."""
         made = []
         for place, (unit, estimate) in enumerate(self.chosen.items()):
-            whole, *classes = self._losses(place, [unit])
+            whole, *classes = self._losses(self.tally, place, [unit])
             hurt = next(iter(_hurt(classes, comparisons)), None)
             doubted, meaning = _doubted(classes, comparisons), meanings.get(unit)
-            said = claim(self.layer, unit, classes, hurt, doubted, meaning, labelled=labelled)
+            said = claim(self.layer, unit, classes, hurt, doubted, meaning, labelled=self.run.labelled)
             mean = float(self.surveyed.mean[unit])
             made.append(UnitAblation(unit, mean, estimate, whole, tuple(classes), hurt, doubted, meaning, said))
         return made
 
-    def groups(self, comparisons: int, labels: Sequence[str], labelled: bool) -> list[GroupAblation]:
-        """The groups, each beside others."""
-        first = len(self.chosen)
-        compared = first + len(self.alike)
-        made = []
-        for place, (each, rest) in enumerate(zip(self.alike, self.rest, strict=True), first):
-            whole, *classes = self._losses(place, each.units)
-            beside: list[Loss] = []
-            if rest:
-                _, *beside = self._losses(compared, rest)
-                compared += 1
-            made.append(self._group(each, rest, whole, classes, beside, comparisons, labels, labelled))
-        return made
+    def groups(self, comparisons: int) -> list[GroupAblation]:
+        """The groups; where recall changes the network is now asked about as many other units, too."""
+        losses = [
+            self._losses(self.tally, place, each.units) for place, each in enumerate(self.alike, len(self.chosen))
+        ]
+        hurt = [_hurt(classes, comparisons) for _, *classes in losses]
+        rest = {
+            place: drawn
+            for place, each in enumerate(self.alike)
+            if hurt[place] and (drawn := others(each.units, self.shape[0], place))
+        }
+        shares: dict[int, tuple[Share, ...]] = {}
+        if rest:
+            tally = self.run.without(self.layer, self.shape, list(rest.values()), self.surveyed)
+            for row, (place, units) in enumerate(rest.items()):
+                shares[place] = tuple(loss.after for loss in self._losses(tally, row, units)[1:])
+        return [
+            self._group(each, losses[place], hurt[place], comparisons, rest.get(place), shares.get(place, ()))
+            for place, each in enumerate(self.alike)
+        ]
 
-    def _losses(self, place: int, units: Sequence[int]) -> list[Loss]:
-        return self.tally.losses(place, self.surveyed.activity[:, list(units)].mean(1))
+    def _losses(self, tally: Tally, place: int, units: Sequence[int]) -> list[Loss]:
+        return tally.losses(place, self.surveyed.activity[:, list(units)].mean(1))
 
     def _group(
         self,
         each: Alike,
-        rest: tuple[int, ...] | None,
-        whole: Loss,
-        classes: Sequence[Loss],
-        beside: Sequence[Loss],
+        losses: Sequence[Loss],
+        hurt: Sequence[int],
         comparisons: int,
-        labels: Sequence[str],
-        labelled: bool,
+        rest: tuple[int, ...] | None,
+        shares: tuple[Share, ...],
     ) -> GroupAblation:
-        hurt, doubted = tuple(_hurt(classes, comparisons)), _doubted(classes, comparisons)
-        helped = None if each.helped is None else labels[each.helped]
-        size = len(each.units)
-        said = group_claim(
-            self.layer, size, self.channels, each.parts, helped, classes, hurt, doubted, labelled=labelled
+        whole, *classes = losses
+        group = GroupAblation(
+            layer=self.layer,
+            channels=self.shape[0],
+            units=each.units,
+            parts=each.parts,
+            helped=None if each.helped is None else self.run.classifier.labels[each.helped],
+            whole=whole,
+            classes=tuple(classes),
+            hurt=tuple(hurt),
+            doubted=_doubted(classes, comparisons),
+            others=rest,
+            without_others=shares,
+            claim="",
         )
-        shares = tuple(loss.after for loss in beside)
-        return GroupAblation(
-            self.layer, self.channels, each.units, each.parts, helped, whole, tuple(classes), hurt, doubted, rest,
-            shares, said,
-        )  # fmt: skip
+        return replace(group, claim=group_claim(group, labelled=self.run.labelled))
 
 
 def _hurt(classes: Sequence[Loss], comparisons: int) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cnnaudit.report.numbers import count, percent
-from cnnaudit.results import Loss, Meaning
+from cnnaudit.results import GroupAblation, Loss, Meaning
 
 _NOTHING = "nothing changes by more than chance"
 
@@ -28,28 +28,19 @@ def claim(
     return f"Without channel {unit} of {layer}, {effect}."
 
 
-def group_claim(
-    layer: str,
-    units: int,
-    channels: int,
-    parts: Sequence[str],
-    helped: str | None,
-    classes: Sequence[Loss],
-    hurt: Sequence[int],
-    doubted: int | None,
-    *,
-    labelled: bool,
-) -> str:
-    """The same of so many units: what they all fire on, else the class that they help, and what changes without them.
+def group_claim(group: GroupAblation, *, labelled: bool) -> str:
+    """The same of several units: what they all fire on, else the class that they help, and what changes without them.
 
     Of the classes whose recall changes, the first two are named.
     """
-    effect = _effect(classes, hurt[:2], doubted, labelled=labelled)
-    many = count(units)
-    if parts:
-        return f"{many} of {count(channels)} channels of {layer} fire on {_either(parts)}; without them, {effect}."
-    those = f"channels of {layer} that help {helped} most" if helped else f"named channels of {layer}"
-    return f"Without the {many} {those}, {effect}."
+    effect = _effect(group.classes, group.hurt[:2], group.doubted, labelled=labelled)
+    many = count(len(group.units))
+    if group.parts:
+        those = f"{many} of {count(group.channels)} channels of {group.layer}"
+        return f"{those} fire on {_either(group.parts)}; without them, {effect}."
+    if group.helped is None:
+        return f"Without {many} named channel{'s' * (len(group.units) > 1)} of {group.layer}, {effect}."
+    return f"Without the {many} channels of {group.layer} that help {group.helped} most, {effect}."
 
 
 def _effect(classes: Sequence[Loss], hurt: Sequence[int], doubted: int | None, *, labelled: bool) -> str:

@@ -31,7 +31,7 @@ def by_part(meanings: Mapping[int, Meaning | None], regions: Regions) -> list[Al
     """Units that surely fire on the same part of the pictures, then those on any background and on any subject.
 
     What one network has in a single unit, another has in many: without all that fire on the background it is seen
-    what the subject alone is worth, and the other way round.
+    what the subject alone is worth, and the other way round. All units of a layer, or a single one, are no group.
     """
     by_name: dict[str, list[int]] = {}
     for unit, meaning in sorted(meanings.items()):
@@ -42,7 +42,7 @@ def by_part(meanings: Mapping[int, Meaning | None], regions: Regions) -> list[Al
         parts = tuple(sorted(kind & by_name.keys()))
         if len(parts) > 1:
             found.append(Alike(tuple(sorted(unit for part in parts for unit in by_name[part])), parts))
-    return [each for each in found if len(each.units) > 1]
+    return [each for each in found if 1 < len(each.units) < len(meanings)]
 
 
 def by_class(surveyed: Surveyed) -> list[Alike]:

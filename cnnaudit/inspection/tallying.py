@@ -25,7 +25,7 @@ class Run:
     """Goes through the pictures, with their classes among the network's.
 
     Args:
-        passes: how often, which is for `progress` alone.
+        passes: how often at most, which is for `progress` alone.
 
     Attributes:
         labelled: whether the classes are known.
@@ -67,6 +67,11 @@ class Run:
                 raise ModelError(f"{classifier.name} gives scores that are not finite. Are its weights damaged?")
             tally.add(logits, truth)
         return tally
+
+    def finish(self) -> None:
+        """Tell that all passes are done, as some are not always needed."""
+        if self._progress:
+            self._progress(self._total, self._total)
 
     def _batches(self, size: int) -> Iterator[tuple[Pixels, Tensor | None]]:
         """The pictures on the network's device, and their classes.

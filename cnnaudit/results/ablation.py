@@ -90,7 +90,8 @@ class GroupAblation:
         hurt: the places in `classes` of those whose recall changes by more than chance, as in `UnitAblation`, the
             largest change first.
         doubted: as in `UnitAblation`.
-        others: as many of the layer's other units, drawn at random; None where fewer are left.
+        others: as many of the layer's other units, drawn at random; None where recall does not change, or fewer are
+            left.
         without_others: the share of right answers of each of `classes` without these instead; empty where there are
             none.
         claim: the same in words.
@@ -130,8 +131,8 @@ class Ablation:
         chosen: whether the units were chosen by the criterion, not named.
         units: those first without which recall changes most, then log-odds.
         unread: the files that could not be read, each with the reason.
-        groups: those first without which recall changes most, then log-odds; also of other layers where it is known
-            what their units fire on.
+        groups: those that stand out first, then those without which recall changes most; also of other layers where
+            it is known what their units fire on.
     """
 
     layer: str

@@ -1,14 +1,17 @@
 """What changes without a unit, against hooks of torch's own and autograd."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import cnnaudit as ca
 from cnnaudit.data import huskies
+from cnnaudit.data.regions import Regions
 from cnnaudit.data.splits import Split
 from cnnaudit.errors import LayerError, ModelError, OptionError
 from cnnaudit.inspection import ablation
+from cnnaudit.inspection.groups import others
 from cnnaudit.results import Ablation, Loss
 from tests import networks
 from tests.inspection.plain_loops import changed, outputs, pictures, scores
@@ -140,6 +143,130 @@ def test_a_change_by_chance_is_not_claimed() -> None:
     assert all("nothing changes by more than chance" in each.claim for each in found.units)
 
 
+# Groups
+
+
+def test_equal_to_silencing_a_group_by_hand() -> None:
+    classifier = networks.classifier("resnet")
+    pixels = pictures(11, classifier)
+    truth = scores(classifier, pixels).argmax(1)
+    truth[::3] = (truth[::3] + 1) % classifier.classes
+    layer, groups = "layer2.0.conv1", [[0, 2], [1, 3, 4]]
+    found = ablation(classifier, pixels, layer=layer, units=[1], groups=groups, classes=truth.tolist(), batch_size=4)
+    assert sorted(each.units for each in found.groups) == [(0, 2), (1, 3, 4)]
+    means = outputs_of_all_calls(classifier, pixels, layer)
+    logits = scores(classifier, pixels)
+    for each in found.groups:
+        units = list(each.units)
+
+        def silenced(maps: Tensor, units: list[int] = units) -> Tensor:
+            return maps.index_copy(1, torch.tensor(units), means[units][:, None, None].expand_as(maps[:, units]))
+
+        without = changed(classifier, pixels, layer, silenced)
+        still = without.argmax(1) == truth
+        assert each.whole.after.right == int(still.sum())
+        for loss in each.classes:
+            k = classifier.labels.index(str(loss.label))
+            assert loss.after.right == int(still[truth == k].sum())
+            if loss.logit:
+                expected = float((without - logits)[truth == k, k].mean())
+                assert loss.logit.value == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+BLUE, GREEN, RED = (0, 1), (2, 3), (4, 5, 6, 7, 8, 9)
+
+
+def animals(n: int = 80) -> Split:
+    """Red squares on blue (the birds) and on green (the cows)."""
+    rng = np.random.default_rng(0)
+    images, masks = rng.integers(0, 60, (n, 3, 12, 12), dtype=np.uint8), np.zeros((n, 12, 12), bool)
+    for place, (top, left) in enumerate(rng.integers(0, 8, (n, 2)).tolist()):
+        masks[place, top : top + 4, left : left + 4] = True
+        strength = rng.integers(120, 250, (12, 12), dtype=np.uint8)
+        images[place, 2 if place % 2 == 0 else 1][~masks[place]] = strength[~masks[place]]
+        images[place, 0][masks[place]] = strength[masks[place]]
+    subjects, backgrounds = ("bird", "cow") * (n // 2), ("sky", "field") * (n // 2)
+    regions = Regions.of(list(masks), subjects, backgrounds, "animal")
+    return Split(torch.from_numpy(images), torch.arange(n) % 2, regions)
+
+
+def misled() -> ca.Classifier:
+    """Its first layer sees colours, in several channels each; blue means bird, green means cow, red means nothing."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 10, 1), nn.ReLU(), nn.Conv2d(10, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(2, 2),
+    )  # fmt: skip
+    weights = {name: each.data.zero_() for name, each in network.named_parameters()}
+    for channels, colour in ((BLUE, 2), (GREEN, 1), (RED, 0)):
+        for channel in channels:
+            weights["0.weight"][channel, colour] = 1 + channel / 10
+            weights["0.weight"][channel, [other for other in range(3) if other != colour]] = -1
+    weights["2.weight"][0, list(BLUE)] = weights["2.weight"][1, list(GREEN)] = 1
+    weights["6.weight"].copy_(torch.tensor([[4.0, -4.0], [-4.0, 4.0]]))
+    return ca.Classifier(network.eval(), input_size=(12, 12), labels=["bird", "cow"])
+
+
+def test_units_that_fire_on_the_same_are_silenced_together() -> None:
+    """All that tell the background, where one of them would be replaced by the next."""
+    classifier, data = misled(), animals()
+    found = ablation(classifier, data)
+    groups = {each.parts: each for each in found.groups if each.layer == "1"}
+    assert {parts: each.units for parts, each in groups.items()} == {
+        ("sky",): BLUE,
+        ("field",): GREEN,
+        ("animal",): RED,
+        ("field", "sky"): BLUE + GREEN,
+    }
+    pixels, truth = data.images / 255, data.labels
+    means = outputs_of_all_calls(classifier, pixels, "1")[:4]
+    without = changed(
+        classifier, pixels, "1", lambda maps: torch.cat([means[:, None, None].expand_as(maps[:, :4]), maps[:, 4:]], 1)
+    )
+    both = groups["field", "sky"]
+    rights = [int((without.argmax(1) == k)[truth == k].sum()) for k in (0, 1)]
+    assert [loss.after.right for loss in both.classes] == rights
+    assert min(rights) == 0
+    assert both.others is not None and set(both.others) < set(RED)
+    assert [share.value for share in both.without_others] == [1, 1]
+    assert both.stands_out
+    lost = "cow" if rights[1] == 0 else "bird"
+    fire = "4 of 10 channels of 1 fire on field or sky"
+    assert both.claim == f"{fire}; without them, the recall of {lost} falls from 100\u202f% to 0\u202f%."
+    assert (groups["animal",].hurt, groups["animal",].others) == ((), None)
+    assert "nothing changes" in groups["animal",].claim
+    assert found.groups[0] is both
+    assert {each.layer for each in found.groups} == {"1"}  # all of the other layer's units are no group
+
+
+def test_where_no_parts_are_marked_groups_are_of_the_units_that_help_a_class() -> None:
+    classifier, data = misled(), animals()
+    found = ablation(classifier, Split(data.images, data.labels), layer="1")
+    groups = {each.helped: each for each in found.groups}
+    assert {helped: each.units for helped, each in groups.items()} == {"bird": (1, 0), "cow": (3, 2)}
+    assert groups["cow"].claim.startswith("Without the 2 channels of 1 that help cow most, ")
+
+
+def test_named_units_have_no_groups_of_their_own() -> None:
+    assert ablation(misled(), animals(), layer="1", units=[0]).groups == ()
+    with pytest.raises(OptionError, match="0 to 9"):
+        ablation(misled(), animals(), layer="1", groups=[[0, 10]])
+
+
+def test_others_are_as_many_and_none_of_the_same() -> None:
+    assert others((0, 1), 4, place=3) == (2, 3)
+    assert others((0, 1), 3, place=0) is None
+    drawn = {others(range(5), 50, place) for place in range(9)}
+    assert len(drawn) == 9
+    assert all(each and len(set(each)) == 5 and min(each) > 4 for each in drawn)
+
+
+def test_progress_reaches_its_end() -> None:
+    told: list[tuple[int, int]] = []
+    ablation(small(), pictures(6, small()), progress=lambda *seen: told.append(seen))
+    assert told[-1] == (18, 18)
+    assert told == sorted(told)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -184,6 +311,11 @@ def test_the_snow_channel_of_the_bundled_network_is_found_by_itself() -> None:
     assert wolf.odds is not None
     assert wolf.odds.high < 0
     assert not any("fires on snow" in claim and "log-odds of husky" in claim for claim in said)
+    lost = next(each for each in found.groups if each.stands_out)
+    assert {"grass", "snow"} <= set(lost.parts), lost.claim
+    assert lost.classes[lost.hurt[0]].after.high < 0.5 < lost.without_others[lost.hurt[0]].low
+    animal = [each for each in found.groups if not {"grass", "snow", "forest"} & set(each.parts)]
+    assert animal and not any(each.hurt for each in animal)
 
 
 def test_one_picture_is_enough_to_be_asked_about() -> None:
