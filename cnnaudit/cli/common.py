@@ -23,7 +23,7 @@ MODEL = (
     ),
     click.option(
         "--weights",
-        help="A weights file (.safetensors, .pth, .pt, .th), the name of one of torchvision's, or none.",
+        help="A weights file (.safetensors, .pth, .pt, .th), the name of one of torchvision's, or none for random ones.",
     ),
     click.option(
         "--labels", type=click.Path(exists=True, dir_okay=False),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--layers", multiple=True, metavar="NAME",
-    help="Layers to show, several with commas or by repeating; by default the last convolution at each size of maps.",
+    help="Layers to show, several with commas or by repeating; by default each section chooses a few.",
 )  # fmt: skip
 @click.option("--walk", metavar="LAYER", help="The convolution to walk through, number by number.")
 @common_options(MODEL, RUN, OUTPUT)
@@ -44,6 +44,7 @@ def inspect(
     \b
     cnnaudit inspect --model husky-wolf --data husky-wolf
     cnnaudit inspect --model resnet18 --weights mine.pth --data photos --walk layer2.0.conv1
+    cnnaudit inspect --model vgg16 --weights none --photo dog.jpg
     """
     with errors_end_the_run(verbose=verbose):
         from cnnaudit.inspecting import inspect_model

@@ -117,7 +117,7 @@ def _member(name: str, given: str | Path | None) -> WeightsEnum | None:
         raise OptionError(f"{given} has no classifier, only features; {name} has {', '.join(members)}.")
     raise OptionError(
         f"{given!r} is no file, and no weights of {name}.{near_matches(str(given), members)} "
-        f"Give a file, {', '.join(members)}, or none."
+        f"Give a file, {', '.join(members)}, or none for random ones."
     )
 
 
