@@ -1,18 +1,21 @@
 """The whole audit: pictures, one pass over them, cues, interventions, verdicts, and whom they hurt."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from cnnaudit.auditing.comparing import compared, unlike
 from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.earlier import Outcome, earlier, outcome
 from cnnaudit.auditing.hurting import hurt
 from cnnaudit.auditing.interventions import tested
 from cnnaudit.auditing.judging import judged
 from cnnaudit.auditing.material import pictures_of
+from cnnaudit.auditing.naming import called, described, unknown
 from cnnaudit.auditing.parts import Parts
 from cnnaudit.auditing.robustness import robustness
 from cnnaudit.auditing.sources import SOURCES
@@ -20,7 +23,6 @@ from cnnaudit.auditing.survey import survey
 from cnnaudit.auditing.tallies import accuracy, answered, by_class, few
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.splits import Dataset, Files, Split
-from cnnaudit.errors import near_matches
 from cnnaudit.provenance import run_facts
 from cnnaudit.report.auditing import twin
 from cnnaudit.results import AuditFacts, AuditFinding, Hurt, Report
@@ -35,6 +37,7 @@ def audit(
     *,
     data_root: str | Path | None = None,
     masks: str | Path | None = None,
+    baseline: str | Path | None = None,
     cache: str | Path | None = None,
     names: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -49,6 +52,8 @@ def audit(
             the name of a dataset (its first test), a dataset or a part of one at the network's input size.
         data_root: the folder that holds datasets; by default the cache.
         masks: a folder with a mask a picture that shows where the object is; never needed.
+        baseline: the JSON twin of an earlier audit: what is new, gone, worse or better is said, and the names that
+            cues were given there stay.
         cache: a folder that keeps what the network answers, 256 pictures at a time, so that an interrupted audit
             goes on where it was and ends in the same bytes; None: nothing is kept.
         names: what cues are to be called, by their ids in an earlier audit of these pictures ("patch-3": "snow").
@@ -61,13 +66,16 @@ def audit(
         reason, and pictures that cannot be read or answered are in `audit.unread`.
 
     Raises:
-        OptionError: there is no such dataset, folder or picture, or the pictures are not of the network's size.
-        DataError: a label is none of the network's, a table is malformed, or no picture can be read.
+        OptionError: there is no such dataset, folder or picture, the pictures are not of the network's size, or the
+            earlier audit is none.
+        DataError: a label is none of the network's, a table or the earlier audit is malformed, or no picture can be
+            read.
         ModelError: the network fails on the pictures.
         MethodError: memory does not even suffice for one picture.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     tell = progress or (lambda _part, _done, _total: None)
+    before = None if baseline is None else earlier(Path(baseline).expanduser())
     pictures, unread, notes = pictures_of(
         classifier, data, data_root=data_root, masks=masks, seed=seed, drawn=partial(tell, "pictures")
     )
@@ -76,7 +84,7 @@ def audit(
     rows = survey(classifier, pictures, cache=folder, progress=partial(tell, "survey"))
     pictures, rows, failures = answered(classifier, pictures, rows)
     parts = Parts(classifier, pictures, rows, seed, tell)
-    judgements, unknown = _judgements(parts, names or {})
+    judgements, nameless = _judgements(parts, names or {}, before)
     classes = by_class(classifier, pictures, rows)
     facts = AuditFacts(
         dataset=pictures.name,
@@ -87,9 +95,10 @@ def audit(
         hurt=parts.made("groups", lambda asked: hurt(asked, judgements), Hurt((), None, None)),
         robustness=parts.made("robustness", robustness, ()),
         unread=(*unread, *failures),
-        notes=(*few(classifier, classes), *notes, *unknown),
+        notes=(*few(classifier, classes), *notes, *nameless),
         skipped=parts.skipped,
     )
+    facts = facts if before is None else _compared(facts, before, seed)
     run = run_facts(classifier, seed=seed, started=started, command=command)
     return Report(
         "audit",
@@ -101,20 +110,20 @@ def audit(
     )
 
 
-def _judgements(parts: Parts, names: Mapping[str, str]) -> tuple[list[tuple[Cue, AuditFinding]], tuple[str, ...]]:
+def _judgements(
+    parts: Parts, names: Mapping[str, str], before: Outcome | None
+) -> tuple[list[tuple[Cue, AuditFinding]], tuple[str, ...]]:
     """Every cue that was found, tested and judged, and a note on names for cues that were not."""
     cues: list[Cue] = []
     for source, find in SOURCES.items():
         cues += parts.made(source, find, [])
-    called = [replace(cue, name=names[cue.id]) if cue.id in names else cue for cue in cues]
-    results = parts.made("interventions", lambda asked: tested(asked, called), [])
+    named = parts.made("names", lambda asked: called(asked, cues, names, before), cues)
+    results = parts.made("interventions", lambda asked: tested(asked, named), [])
     found = parts.made("verdicts", lambda asked: judged(asked, results), [])
-    return found, _unknown(names, [cue.id for cue in cues])
+    return [(cue, described(each, cues)) for cue, each in found], unknown(names, [cue.id for cue in cues])
 
 
-def _unknown(names: Mapping[str, str], ids: Sequence[str]) -> tuple[str, ...]:
-    absent = [each for each in names if each not in ids]
-    return tuple(
-        f"A name was given for {each!r} ({names[each]}), but no such cue was found.{near_matches(each, ids)}"
-        for each in absent
-    )
+def _compared(facts: AuditFacts, before: Outcome, seed: int) -> AuditFacts:
+    now = outcome(facts, seed)
+    notes = (*facts.notes, *unlike(before, now, facts.skipped))
+    return replace(facts, compared=compared(before, now), notes=notes)

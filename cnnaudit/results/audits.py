@@ -104,6 +104,7 @@ class AuditFinding:
         evidence: sentences for and against the cue being the object itself.
         presence: a row a class.
         concerned: names of pictures in which the cue is present, the most convincing first; at most 200.
+        described: what the cue looks like, in the audit's own words, where `name` is the user's; else empty.
     """
 
     id: str
@@ -125,6 +126,7 @@ class AuditFinding:
     patches: tuple[CuePatch, ...]
     edits: tuple[Edit, ...]
     concerned: tuple[str, ...]
+    described: str = ""
 
 
 @dataclass(frozen=True, slots=True)
