@@ -17,6 +17,7 @@ from cnnaudit.auditing.measures import of_files, of_pixels
 from cnnaudit.auditing.moving import MoveCast, Mover, move_brightness, move_contrast, move_saturation, move_sharpness
 from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed
 from cnnaudit.auditing.together import Together, together
+from cnnaudit.auditing.wording import called
 from cnnaudit.results.audits import CuePatch, Operation
 from cnnaudit.shapes import Pixels
 
@@ -31,23 +32,6 @@ _RARE = 5  # pictures with a value of a column below which it is not looked at
 _SHOWN = 6
 _SWAYED = 2.33  # a z score with one chance in a hundred
 _LATTER = 0.6  # of the pictures: a cue is rather what fewer pictures have
-
-_WORDS = {
-    "brightness": ("bright pictures", "dark pictures"),
-    "contrast": ("strong contrast", "weak contrast"),
-    "saturation": ("strong colours", "pale colours"),
-    "sharpness": ("sharp pictures", "blurred pictures"),
-    "border": ("a border", "no border"),
-    "red cast": ("a red cast", "a cyan cast"),
-    "green cast": ("a green cast", "a magenta cast"),
-    "blue cast": ("a blue cast", "a yellow cast"),
-    "height": ("high pictures", "low pictures"),
-    "width": ("wide pictures", "narrow pictures"),
-    "aspect ratio": ("landscape format", "portrait format"),
-    "bytes per pixel": ("many bytes a pixel", "few bytes a pixel"),
-    "JPEG quality": ("high JPEG quality", "low JPEG quality"),
-}
-"""What high and low values are called."""
 
 _MOVERS: dict[str, Mover] = {
     "brightness": move_brightness,
@@ -176,7 +160,7 @@ def _cue(asked: Asked, link: Link, values: Values, jointly: Together | None) -> 
     return Cue(
         id=f"property-{_slug(link.name)}-{_slug(label)}",
         kind="property",
-        name=_words(link),
+        name=called(link.name, link.sign),
         label=link.label,
         present=present,
         association=max(link.area, 0.5),
@@ -185,14 +169,6 @@ def _cue(asked: Asked, link: Link, values: Values, jointly: Together | None) -> 
         evidence=tuple(_evidence(asked, link, label, operations, jointly)),
         patches=partial(_pictures, asked, link, values[link.name]),
     )
-
-
-def _words(link: Link) -> str:
-    if link.name in _WORDS:
-        return _WORDS[link.name][link.sign < 0]
-    if " = " in link.name:
-        return link.name if link.sign > 0 else link.name.replace(" = ", " other than ", 1)
-    return f"{'high' if link.sign > 0 else 'low'} {link.name}"
 
 
 def _slug(text: str) -> str:
@@ -207,8 +183,9 @@ def _evidence(
         f"{link.name[0].upper()}{link.name[1:]} alone tells {label} from the rest with AUROC {link.area:.2f}, and what "
         f"the network calls {label} from the rest with {link.answered:.2f}."
     )
+    words = called(link.name, link.sign)
     yield (
-        f"{_words(link)[0].upper()}{_words(link)[1:]}: {int(link.present[own].sum()):,} of {int(own.sum()):,} pictures "
+        f"{words[0].upper()}{words[1:]}: {int(link.present[own].sum()):,} of {int(own.sum()):,} pictures "
         f"of {label}, {int(link.present[~own].sum()):,} of {int((~own).sum()):,} others."
     )
     score = _swayed(link, asked)
@@ -262,7 +239,7 @@ def _never(operation: Operation, places: Sequence[int], generator: torch.Generat
 
 def _pictures(asked: Asked, link: Link, column: np.ndarray) -> tuple[CuePatch, ...]:
     """The pictures of the class in which the property is most marked, whole."""
-    own = (asked.pictures.truth == link.label).numpy() & link.present
+    own = (asked.pictures.truth == link.label).numpy() & link.present & (asked.survey.predicted >= 0).numpy()
     order = np.argsort(-link.sign * column, kind="stable")
     places = [int(place) for place in order if own[place]][:_SHOWN]
     pixels = asked.pictures.read(places).permute(0, 2, 3, 1).mul(255).round().clamp(0, 255).byte().numpy()

@@ -40,7 +40,7 @@ class Moved:
 
     def __call__(self, operation: Operation, places: Sequence[int], generator: torch.Generator) -> Edited | None:
         """As `Editor` says."""
-        chosen = concerned(operation, places, self.present)
+        chosen = concerned(self.asked, operation, places, self.present)
         if not chosen:
             return None
         before = self.asked.pictures.read(chosen)
@@ -66,7 +66,7 @@ class Framed:
 
     def __call__(self, operation: Operation, places: Sequence[int], generator: torch.Generator) -> Edited | None:
         """As `Editor` says."""
-        chosen = concerned(operation, places, self.present)
+        chosen = concerned(self.asked, operation, places, self.present)
         if not chosen:
             return None
         before = self.asked.pictures.read(chosen)
@@ -86,7 +86,7 @@ class Framed:
         return torch.cat(after), torch.cat(placebo)
 
     def _drawn(self, among: Bool[Tensor, " n"], count: int, generator: torch.Generator) -> Pixels:
-        places = among.nonzero()[:, 0]
+        places = (among & (self.asked.survey.predicted >= 0)).nonzero()[:, 0]
         return self.asked.pictures.read(places[torch.randint(len(places), (count,), generator=generator)].tolist())
 
 
@@ -114,7 +114,7 @@ class Recompressed:
 
     def __call__(self, operation: Operation, places: Sequence[int], generator: torch.Generator) -> Edited | None:
         """As `Editor` says."""
-        chosen = concerned(operation, places, self.present)
+        chosen = concerned(self.asked, operation, places, self.present)
         found = {place: image for place in chosen if (image := self._read(place)) is not None}
         if not found:
             return None
@@ -140,9 +140,10 @@ def saved_again(image: Image, quality: int) -> Image:
     return from_array(Pillow.open(stream), name=image.name)
 
 
-def concerned(operation: Operation, places: Sequence[int], present: Bool[Tensor, " n"]) -> list[int]:
-    """The places at which there is something to take out, or into which it can be put."""
-    return [place for place in places if bool(present[place]) == (operation == "remove")]
+def concerned(asked: Asked, operation: Operation, places: Sequence[int], present: Bool[Tensor, " n"]) -> list[int]:
+    """The places at which there is something to take out, or into which it can be put; not those that were lost."""
+    read = asked.survey.predicted >= 0
+    return [place for place in places if bool(read[place]) and bool(present[place]) == (operation == "remove")]
 
 
 def _kept(places: Sequence[int], before: Pixels, after: Pixels, placebo: Pixels) -> Edited | None:

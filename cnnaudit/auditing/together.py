@@ -58,11 +58,13 @@ def _margin(classes: int, n: int) -> float:
 
 
 def _rows(truth: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Pictures of classes with at least as many as there are folds, and not too many of either."""
+    """Some pictures of classes that have at least twice as many as there are folds, and not too many of either."""
     classes, counts = np.unique(truth, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_CLASSES]
-    rows = np.flatnonzero(np.isin(truth, classes[order][counts[order] >= 2 * _FOLDS]))
-    return rows if len(rows) <= _MOST else np.sort(draw.choice(rows, _MOST, replace=False))
+    largest = classes[np.argsort(-counts, kind="stable")[:_CLASSES]]
+    rows = np.flatnonzero(np.isin(truth, largest))
+    drawn = rows if len(rows) <= _MOST else np.sort(draw.choice(rows, _MOST, replace=False))
+    classes, counts = np.unique(truth[drawn], return_counts=True)
+    return drawn[np.isin(truth[drawn], classes[counts >= 2 * _FOLDS])]
 
 
 def _normal_scores(column: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
