@@ -44,6 +44,7 @@ class Cue:
         operations: those that make sense for it.
         object_share: how much of the cue lies on the object, 0 to 1, by masks if there are any, else by estimate;
             None where that cannot be said.
+        area: the share of a picture that it covers where it is; 1 for a property of the whole.
         copied: whether it is all but the same in every picture, as nothing natural is.
         evidence: sentences on what the cue is.
         patches: makes some pictures of it.
@@ -59,6 +60,7 @@ class Cue:
     operations: tuple[Operation, ...] = ("remove", "insert")
     attribution: float | None = None
     object_share: float | None = None
+    area: float = 1.0
     copied: bool = False
     evidence: tuple[str, ...] = ()
     patches: Callable[[], tuple[CuePatch, ...]] = tuple

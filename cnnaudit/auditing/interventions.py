@@ -22,6 +22,8 @@ Tested: TypeAlias = tuple[Cue, tuple[Effect, ...], tuple[Edit, ...]]
 
 MOST = 96
 """Pictures that a cue is put into, or taken out of."""
+SCREENED = 14
+"""Pictures that a candidate is tried on before it is chosen to be tested, on others."""
 _BATCH = 32
 _DRAWS = 4999
 _SHOWN = 3
@@ -48,11 +50,19 @@ def recipients(asked: Asked, cue: Cue, operation: Operation) -> list[int]:
     return fitting.nonzero().squeeze(1).tolist()
 
 
-def measured(asked: Asked, cue: Cue, operation: Operation, most: int = MOST) -> tuple[Effect, tuple[Edit, ...]] | None:
-    """One effect, p not yet adjusted, and pictures of it; None where there is nothing to edit."""
+def measured(
+    asked: Asked, cue: Cue, operation: Operation, *, screening: bool = False
+) -> tuple[Effect, tuple[Edit, ...]] | None:
+    """One effect, p not yet adjusted, and pictures of it; None where there is nothing to edit.
+
+    Args:
+        screening: on the few pictures that are set apart for choosing what to test.
+    """
     random = torch.Generator().manual_seed(asked.seed)
     fitting = recipients(asked, cue, operation)
-    order = torch.randperm(len(fitting), generator=random)[:most].tolist()
+    order = torch.randperm(len(fitting), generator=random).tolist()
+    apart = min(SCREENED, len(order) // 4)
+    order = order[:apart] if screening else order[apart : apart + MOST]
     rows: list[Tensor] = []
     shown: list[Edit] = []
     for start in range(0, len(order), _BATCH):

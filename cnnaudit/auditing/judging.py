@@ -23,22 +23,17 @@ _OF_NATURE: Mapping[Nature, Verdict] = {
 }
 
 
-def judged(
-    asked: Asked, found: Sequence[Tested], names: Mapping[str, str] | None = None
-) -> list[tuple[Cue, AuditFinding]]:
-    """A finding for each cue, the gravest first.
-
-    Args:
-        names: what the user calls some cues, by their ids.
-    """
+def judged(asked: Asked, found: Sequence[Tested]) -> list[tuple[Cue, AuditFinding]]:
+    """A finding for each cue, the gravest first: of those that do as much, the one that covers less."""
     order = {"confirmed": 0, "inconclusive": 1, "not confirmed": 2}
-    made = [(each[0], _finding(asked, *each, names or {})) for each in found]
-    return sorted(made, key=lambda each: (order[each[1].verdict], -size_of(each[1])))
+    made = [(each[0], _finding(asked, *each)) for each in found]
+    return sorted(made, key=lambda each: (order[each[1].verdict], -size_of(each[1]) * (1 - each[0].area / 2)))
 
 
 def size_of(finding: AuditFinding) -> float:
-    """The change of probability that the verdict rests on: how far its interval stays from no change at all."""
-    return max((_reach(each) for each in finding.effects), default=0.0)
+    """How far the intervals of what the cue does stay from no change at all, the mean of putting in and taking out."""
+    reaches = [_reach(each) for each in finding.effects]
+    return sum(reaches) / len(reaches) if reaches else 0.0
 
 
 def _reach(effect: Effect) -> float:
@@ -46,21 +41,18 @@ def _reach(effect: Effect) -> float:
     return -effect.difference.high if effect.operation == "remove" else effect.difference.low
 
 
-def _finding(
-    asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[Edit, ...], names: Mapping[str, str]
-) -> AuditFinding:
+def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[Edit, ...]) -> AuditFinding:
     strongest = max(range(len(effects)), key=lambda k: _reach(effects[k])) if effects else None
     nature, evidence = _nature(cue)
-    name = names.get(cue.id, cue.name)
     effect = effects[strongest] if strongest is not None else None
     verdict = _verdict(effects, nature)
     count = int(cue.present.sum())
     return AuditFinding(
         id=cue.id,
         kind=cue.kind,
-        name=name,
+        name=cue.name,
         label=asked.classifier.labels[cue.label],
-        claim=_claim(asked, cue, name, effect, nature),
+        claim=_claim(asked, cue, effect, nature),
         verdict=verdict,
         nature=nature,
         severity=_severity(effect, verdict),
@@ -68,7 +60,7 @@ def _finding(
         attribution=cue.attribution,
         effects=effects,
         strongest=strongest,
-        evidence=(*cue.evidence, *evidence, *_lost_and_gained(asked, cue, name)),
+        evidence=(*cue.evidence, *evidence, *_lost_and_gained(asked, cue)),
         present=count,
         pictures=len(asked.pictures),
         presence=_presence(asked, cue),
@@ -120,7 +112,7 @@ def _nature(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     return "undecided", (f"Whether it is part of the object, a person must say: {share_of}.",)
 
 
-def _lost_and_gained(asked: Asked, cue: Cue, name: str) -> tuple[str, ...]:
+def _lost_and_gained(asked: Asked, cue: Cue) -> tuple[str, ...]:
     """Whether the class is lost where the cue is absent, and gained where it is present with another object."""
     truth, answers, label = asked.pictures.truth, asked.survey.predicted, asked.classifier.labels[cue.label]
     own = truth == cue.label
@@ -159,9 +151,10 @@ _DONE = {
 _NOTHING = 0.05  # change of probability that is not worth a direction
 
 
-def _claim(asked: Asked, cue: Cue, name: str, effect: Effect | None, nature: Nature) -> str:
+def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature) -> str:
     """The finding in one sentence, sizes counted in the direction in which the cue would act."""
-    label, seen = asked.classifier.labels[cue.label], f"{int(cue.present.sum()):,} of {len(asked.pictures):,} pictures"
+    label, name = asked.classifier.labels[cue.label], cue.name
+    seen = f"{int(cue.present.sum()):,} of {len(asked.pictures):,} pictures"
     if effect is None:
         goes = f"{name[:1].upper()}{name[1:]} goes with {label} (AUROC {cue.association:.2f}; {seen})"
         return f"{goes}. It could not be tested: there is no way to put it in or take it out."

@@ -57,7 +57,7 @@ class Pasting:
         where = self._region(operation, view, with_cue)
         if where.mean() < _SMALLEST:
             return None
-        cue, ground = self._cue_of(with_cue), plate(without_cue.pixels, without_cue.ground & ~self.where(without_cue))
+        cue, ground = self._cue_of(with_cue), plate(without_cue.pixels, without_cue.ground)
         put, taken = pasted(view.pixels, cue, where), pasted(view.pixels, ground, where)
         after, placebo = (put, taken) if operation == "insert" else (taken, put)
         return torch.from_numpy(view.pixels), after, placebo

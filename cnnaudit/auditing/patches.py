@@ -1,6 +1,6 @@
 """Recurring patches: kinds of segments that go with a class, alone and merged, found without being told of any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,12 +19,13 @@ from cnnaudit.results import CuePatch
 
 SAMPLE = 600
 """Pictures whose segments decide which kinds there are, and that cues are taken from."""
-_SCREENED = 14  # pictures that each candidate is tried on before the best are tested
 _TRIED = 48
-_AREA_COSTS = 0.25  # of the effect, for all of the picture: of two that do as much, the smaller cue says more
+_ALMOST = 2 / 3  # of the worth of the best: of cues that are worth so much, the smallest says most
 _CUES = 12
 _A_CLASS = 3
-_FEWEST = 5  # pictures of a class with the cue
+_LOOKED_AT = 40
+FEWEST = 5
+"""Pictures of a class with the cue."""
 _TRACE = 0.004  # of a picture: less of a kind is none
 _GOES_WITH = 3.0  # standard errors
 
@@ -57,12 +58,25 @@ class _Candidate:
     standard_errors: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """A candidate that was put into a few pictures, and taken out of a few.
+
+    Attributes:
+        worth: how much it changed the answers, times the share of its class that has it.
+    """
+
+    candidate: _Candidate
+    cue: Cue
+    worth: float
+
+
 def patch_cues(asked: Asked) -> list[Cue]:
     """The recurring patches that most change the network's answer when they are put in, for each class a few.
 
     Segments of a sample of the pictures are sorted into kinds (`kinds_of`), and the kinds joined by Ward's method, so
     that ground which falls into several kinds is also found whole. What goes with a class is then put into a few
-    pictures; what does most is kept. Those pictures are not used again by the test that follows.
+    pictures; what does most is kept, and tested on others.
     """
     n = len(asked.pictures)
     drawn = torch.randperm(n, generator=torch.Generator().manual_seed(asked.seed))[:SAMPLE].sort().values.tolist()
@@ -70,14 +84,15 @@ def patch_cues(asked: Asked) -> list[Cue]:
     scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed))
     covers = _covered(asked, scenery, parts)
     candidates = _candidates(asked, scenery, covers)
-    tried = [(each, _cue(asked, scenery, covers, each, parts)) for each in candidates[:_TRIED]]
-    worth: list[float] = []
-    for done, (each, cue) in enumerate(tried):
-        asked.told(done, len(tried))
-        area = covers.cover[each.present][:, sorted(each.kinds)].sum(1).mean()
-        worth.append(_screened(asked, cue) * (1 - _AREA_COSTS * float(area)))
-    order = sorted(range(len(tried)), key=lambda k: -worth[k])
-    return [tried[k][1] for k in _apart([tried[k][0] for k in order], order)]
+    own = {label: asked.pictures.truth.numpy() == label for label in {each.label for each in candidates}}
+    tried: list[_Tried] = []
+    for done, each in enumerate(candidates[:_TRIED]):
+        asked.told(done, min(_TRIED, len(candidates)))
+        cue = _cue(asked, scenery, covers, each, parts)
+        common = float((each.present & own[each.label]).sum() / own[each.label].sum())
+        tried.append(_Tried(each, cue, common * _screened(asked, cue)))
+    chosen = [each for label in sorted(own) for each in _chosen(tried, label)]
+    return [each.cue for each in sorted(chosen, key=lambda each: -each.worth)[:_CUES]]
 
 
 def _covered(asked: Asked, scenery: Scenery, parts: dict[int, Segmented]) -> Covers:
@@ -105,7 +120,7 @@ def _candidates(asked: Asked, scenery: Scenery, covers: Covers) -> list[_Candida
     """All nodes of the tree with each class that they go with, the surest first."""
     truth = asked.pictures.truth.numpy()
     answers = asked.survey.predicted.numpy()
-    classes = [k for k in np.unique(truth) if (truth == k).sum() >= _FEWEST]
+    classes = [k for k in np.unique(truth) if (truth == k).sum() >= FEWEST]
     found: list[_Candidate] = []
     for node, kinds in enumerate(_tree(scenery.kinds.centres)):
         cover = covers.cover[:, sorted(kinds)].sum(1)
@@ -115,7 +130,7 @@ def _candidates(asked: Asked, scenery: Scenery, covers: Covers) -> list[_Candida
         ranks = _ranks(cover)
         for label in classes:
             own = truth == label
-            if (own & some).sum() < _FEWEST:
+            if (own & some).sum() < FEWEST:
                 continue
             sides = [_goes_with(ranks, each) for each in (own, answers == label) if 0 < each.sum() < len(each)]
             if not sides:
@@ -124,7 +139,7 @@ def _candidates(asked: Asked, scenery: Scenery, covers: Covers) -> list[_Candida
             if errors < _GOES_WITH:
                 continue
             present = cover > max(_TRACE, float(np.median(cover[own & some])) / 2)
-            if (own & present).sum() >= _FEWEST:
+            if (own & present).sum() >= FEWEST:
                 found.append(_Candidate(node, kinds, int(label), present, ~some, area, errors))
     return sorted(found, key=lambda each: -each.standard_errors)
 
@@ -174,7 +189,9 @@ def _cue(asked: Asked, scenery: Scenery, covers: Covers, found: _Candidate, part
     attribution = float(covers.attribution[found.present][:, kinds].sum()) / area
     donors = tuple((own[held] if held.any() else own).tolist())
     without = tuple(place for place in np.flatnonzero(found.absent).tolist() if place in parts)
-    looks = described(scenery.views(donors[:40]), where, outer > 0.5)
+    some = scenery.views(donors[:_LOOKED_AT])
+    on_object = 1 - outer if asked.pictures.masks is None else _on_object(some, where)
+    looks = described(some, where, on_object < 0.5)
     return Cue(
         id=f"{looks.kind}-{found.node}-{asked.classifier.labels[found.label]}",
         kind=looks.kind,
@@ -182,16 +199,27 @@ def _cue(asked: Asked, scenery: Scenery, covers: Covers, found: _Candidate, part
         label=found.label,
         present=torch.from_numpy(found.present),
         association=found.association,
-        edit=Pasting(scenery, where, outer > 0.5, donors, without),
+        edit=Pasting(scenery, where, on_object < 0.5, donors, without),
         attribution=None if np.isnan(attribution) else attribution,
-        object_share=1 - outer,
+        object_share=on_object,
+        area=area / int(found.present.sum()),
         copied=looks.copied,
         evidence=looks.evidence,
-        patches=partial(_patches, asked, scenery, where, donors),
+        patches=partial(patches_of, asked, scenery, where, donors),
     )
 
 
-def _patches(asked: Asked, scenery: Scenery, where: partial, donors: Sequence[int]) -> tuple[CuePatch, ...]:
+def _on_object(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]]) -> float:
+    """The share of the cue that lies on what the masks mark."""
+    shown = [(where(view), view.ground) for view in views]
+    whole = sum(int(cue.sum()) for cue, _ in shown)
+    return sum(int((cue & ~ground).sum()) for cue, ground in shown) / max(1, whole)
+
+
+def patches_of(
+    asked: Asked, scenery: Scenery, where: Callable[[View], Bool[np.ndarray, "h w"]], donors: Sequence[int]
+) -> tuple[CuePatch, ...]:
+    """The cue in some pictures, all else dimmed."""
     places = list(donors)[:8]
     found: list[CuePatch] = []
     for place, view in zip(places, scenery.views(places), strict=True):
@@ -203,16 +231,18 @@ def _patches(asked: Asked, scenery: Scenery, where: partial, donors: Sequence[in
 
 def _screened(asked: Asked, cue: Cue) -> float:
     """How much the cue changes the answers in a few pictures, over the placebo; the larger of putting in and out."""
-    made = [measured(asked, cue, operation, _SCREENED) for operation in cue.operations]
+    made = [measured(asked, cue, operation, screening=True) for operation in cue.operations]
     changes = [each[0].difference.value * (-1 if each[0].operation == "remove" else 1) for each in made if each]
     return max(changes, default=0.0)
 
 
-def _apart(candidates: Sequence[_Candidate], order: Sequence[int]) -> list[int]:
-    """Of the candidates, best first: those that share no kind with a better one of their class, a few a class."""
-    kept: list[tuple[_Candidate, int]] = []
-    for candidate, place in zip(candidates, order, strict=True):
-        same = [each for each, _ in kept if each.label == candidate.label]
-        if len(same) < _A_CLASS and all(candidate.kinds.isdisjoint(each.kinds) for each in same):
-            kept.append((candidate, place))
-    return [place for _, place in kept[:_CUES]]
+def _chosen(tried: Sequence[_Tried], label: int) -> list[_Tried]:
+    """A few cues of a class that share no kind: each time, of those that are worth enough, the smallest."""
+    left = [each for each in tried if each.candidate.label == label and each.worth > 0]
+    kept: list[_Tried] = []
+    while left and len(kept) < _A_CLASS:
+        enough = _ALMOST * max(each.worth for each in left)
+        best = min((each for each in left if each.worth >= enough), key=lambda each: each.cue.area)
+        kept.append(best)
+        left = [each for each in left if each.candidate.kinds.isdisjoint(best.candidate.kinds)]
+    return kept

@@ -82,8 +82,8 @@ class View:
     """One picture, and the kind of what is at each pixel.
 
     Attributes:
-        ground: the picture's surroundings: parts that reach its border, of a kind that mostly does.
-        parts: the labels of its segments, and the numbers of each.
+        ground: the picture's surroundings: what a mask leaves outside; without masks, the parts that reach its
+            border, of a kind that mostly does.
     """
 
     pixels: Float32[np.ndarray, "c h w"]
@@ -100,15 +100,15 @@ class View:
 class Scenery:
     """Pictures by their places, cut into parts of known kinds when they are first asked for; some are held."""
 
-    def __init__(self, classifier: Classifier, pictures: Pictures, kinds: Kinds) -> None:
+    def __init__(self, classifier: Classifier, pictures: Pictures, kinds: Kinds, *, watched: bool = True) -> None:
         self.kinds, self.pictures = kinds, pictures
-        self._classifier = classifier
+        self._classifier, self._watched = classifier, watched
         self._held: OrderedDict[int, View] = OrderedDict()
 
     def views(self, places: Sequence[int]) -> list[View]:
         """The pictures at these places."""
         missing = [place for place in dict.fromkeys(places) if place not in self._held]
-        for place, part in segmented(self._classifier, self.pictures, missing):
+        for place, part in segmented(self._classifier, self.pictures, missing, watched=self._watched):
             self.hold(place, part)
         found = [self._held[place] for place in places]
         while len(self._held) > _HELD:
@@ -118,9 +118,12 @@ class Scenery:
     def hold(self, place: int, part: Segmented) -> None:
         """Keep a picture that was cut already."""
         of = self.kinds.of(part)
-        ground = (part.border > 0) & (self.kinds.outer[of] > 0.5)
+        if self.pictures.masks is None:
+            ground = ((part.border > 0) & (self.kinds.outer[of] > 0.5))[part.labels]
+        else:
+            ground = ~self.pictures.masks([place])[0].numpy()
         pixels = self.pictures.read([place])[0].numpy()
-        self._held[place] = View(pixels, of.astype(np.uint8)[part.labels], ground[part.labels])
+        self._held[place] = View(pixels, of.astype(np.uint8)[part.labels], ground)
 
 
 def plate(pixels: Float32[np.ndarray, "c h w"], keep: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c h w"]:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.backgrounds import background_cues
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.patches import patch_cues
 from cnnaudit.auditing.properties import property_cues
 
 SOURCES: Mapping[str, Callable[[Asked], list[Cue]]] = {
     "recurring patches": patch_cues,
+    "background": background_cues,
     "properties": property_cues,
 }
