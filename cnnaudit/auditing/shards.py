@@ -10,7 +10,7 @@ import numpy as np
 import cnnaudit
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import OptionError
+from cnnaudit.errors import DataError, ImageError, OptionError
 from cnnaudit.files import replacing
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
@@ -42,7 +42,7 @@ class Shards:
     def read(self, path: Path, rows: int) -> Columns | None:
         """What is kept there; None if that is nothing, or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 found = {name: kept[name] for name in kept.files}
         except Exception:  # a damaged archive fails in many ways, and all mean that it is made anew
             return None
@@ -75,10 +75,10 @@ def _digest(classifier: Classifier, settings: str) -> Any:
 
 def _content(pictures: Pictures, place: int) -> bytes:
     """A digest of the file, where there is one, else of the pixels."""
-    if not pictures.paths:
-        return hashlib.sha256(pictures.read([place]).contiguous().numpy().tobytes()).digest()
     try:
+        if not pictures.paths:
+            return hashlib.sha256(pictures.read([place]).contiguous().numpy().tobytes()).digest()
         with pictures.paths[place].open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    except (OSError, ImageError, DataError):
         return b"unreadable"
