@@ -63,7 +63,7 @@ def _changes(channels: int, height: int, width: int) -> Iterator[Changed]:
 
 def shifted(pictures: Pixels, chance: torch.Generator, *, by: int) -> Pixels:
     """Each picture moved by as many pixels left, right, down or up, its edge repeated; a low one left or right."""
-    height, width = pictures.shape[2:]
+    height = pictures.shape[2]
     ways = [(0, by), (0, -by), (by, 0), (-by, 0)][: 2 if height <= 2 * by else 4]
     drawn = torch.randint(len(ways), (len(pictures),), generator=chance).tolist()
     return torch.stack([moved(picture, *ways[way]) for picture, way in zip(pictures, drawn, strict=True)])

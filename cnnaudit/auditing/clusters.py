@@ -28,12 +28,13 @@ def clustered(features: Float32[Tensor, "n d"], *, seed: int) -> Int64[Tensor, "
     sample = features[torch.randperm(len(features), generator=chance)[:_FITTED]].double().numpy()
     best, parts = _APART, whole
     for count in range(2, min(MOST, len(np.unique(sample, axis=0))) + 1):
-        fitted = KMeans(count, n_init=3, random_state=seed).fit(sample)
-        found = torch.from_numpy(fitted.predict(features.double().numpy())).long()
+        means = KMeans(count, n_init="auto", random_state=seed)
+        labels = means.fit_predict(sample)
+        found = torch.from_numpy(means.predict(features.double().numpy())).long()
         sizes = torch.bincount(found, minlength=count)
         if int(sizes.min()) < _LEAST_SHARE * len(features):
             continue
-        apart = float(silhouette_score(sample[:_COMPARED], fitted.labels_[:_COMPARED]))
+        apart = float(silhouette_score(sample[:_COMPARED], labels[:_COMPARED]))
         if apart > best:
             best, parts = apart, sizes.argsort(descending=True, stable=True).argsort()[found]
     return parts

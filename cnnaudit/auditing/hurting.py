@@ -85,6 +85,7 @@ def linked_no_more(present: Bool[Tensor, " n"], truth: Int64[Tensor, " n"], righ
             up += (weight * (found.high - accuracy)) ** 2
     if missing > _UNKNOWN:
         return None
+    value = min(1.0, value)  # which rounding may exceed
     return Share(round(value * n), n, value, max(0.0, value - math.sqrt(down)), min(1.0, value + math.sqrt(up)))
 
 

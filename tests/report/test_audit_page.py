@@ -67,7 +67,7 @@ def test_confirmed_comes_first_then_what_a_person_must_judge_then_the_rest_in_a_
     assert [each.facts.id for each in view.unsettled] == ["patch-7"]
     assert [each.facts.id for each in view.tested] == ["place-border", "property-brightness", "attribution-1"]
     rows = Cells(report().html()).rows("tested")
-    assert rows[1][-6:] == ["put in", "0", "0", "0 (−0.06 to +0.05)", "0.94", "412"] or "put in" in rows[1]
+    assert rows[1][-6:] == ["put in", "+0.001", "+0.002", "−0.001 (−0.06 to +0.05)", "0.94", "412"]
     assert "could not be edited" in text(whole())
 
 
@@ -95,7 +95,7 @@ def test_presence_has_the_finding_s_class_first_where_there_are_many() -> None:
     view = page.view(facts(findings=(finding(label="class 20", presence=many),)))
     rows = view.proved[0].presence
     assert (rows[0].label, len(rows), view.proved[0].left_out) == ("class 20", CLASSES, 40 - CLASSES)
-    assert "no picture" in whole() or rows[0].right_without is None
+    assert rows[0].right_without is None
 
 
 def test_a_cue_that_could_not_be_edited_says_so() -> None:
@@ -132,7 +132,7 @@ def test_the_contents_lead_to_every_section() -> None:
 
 def test_problems_and_slices_have_their_pictures_and_names() -> None:
     said = text(whole())
-    assert "husky/0004.png (husky) , wolf/0005.png (wolf)" in said
+    assert "husky/0004.png ( husky ), wolf/0005.png ( wolf )" in said
     assert "huskies that look like wolves on snow" in said
     assert "The file is cut off after 812 of 20,112 bytes." in said
 
@@ -166,7 +166,7 @@ def test_fifteen_findings_of_noise_stay_below_five_megabytes() -> None:
         ),
     )
     found = tuple(replace(each, id=f"patch-{k}") for k in range(15))
-    assert len(report(findings=found).html().encode()) < 5_000_000 * 1.35  # noise is what JPEG makes largest
+    assert len(report(findings=found).html().encode()) < 5_000_000  # noise is what no format makes small
 
 
 def test_signals_are_lines_and_tiny_pictures_keep_their_pixels() -> None:

@@ -33,7 +33,8 @@ def _claim(facts: AuditFacts) -> str:
 
 
 def _sentences(facts: AuditFacts) -> Iterator[str]:
-    yield f"{numbers.share(facts.accuracy.value)} of its answers to {_pictures(facts.pictures)} of {facts.dataset} are right."
+    right = numbers.share(facts.accuracy.value)
+    yield f"{right} of its answers to {_pictures(facts.pictures)} of {facts.dataset} are right."
     worst, found = facts.hurt.worst, words.confirmed(facts)
     if worst:
         yield f"Of {worst.name}, {numbers.share(worst.right.value)} are."

@@ -118,8 +118,8 @@ def view(facts: AuditFacts) -> View:
     full = [*proved, *unsettled]
     effects = [effect for each in full for effect in each.effects]
     axis = words.axis_of([change for each in effects for change in (each.effect, each.placebo)])
-    shares = charts.shares([each.right.low for each in facts.hurt.groups] or [0.0], most=5)
-    robust = charts.shares([low for each in facts.robustness for low in _lows(each)] or [0.0], most=4)
+    shares = charts.shares([each.right.low for each in facts.hurt.groups] or [0.0], most=2)
+    robust = charts.shares([low for each in facts.robustness for low in _lows(each)] or [0.0], most=2)
     return View(
         facts,
         opening(facts),

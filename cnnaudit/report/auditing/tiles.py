@@ -13,7 +13,7 @@ _QUALITY, _FINE = 80, 90
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A picture with what it is in words: `picture`, or for a signal one line a channel, the points as SVG takes them."""
+    """What it is in words, and `picture`, or for a signal one line a channel, the points as SVG takes them."""
 
     picture: str | None
     lines: tuple[str, ...]

@@ -39,14 +39,14 @@ class Whisker:
 
 def points(change: Change, axis: Axis) -> Whisker:
     """A change of a probability: "+0.61", "0.55 to 0.66"."""
-    places = (axis.place(value) for value in (change.low, change.value, change.high))
-    return Whisker(*places, difference(change.value), f"{difference(change.low)} to {difference(change.high)}")
+    low, at, high = (axis.place(value) for value in (change.low, change.value, change.high))
+    return Whisker(low, at, high, difference(change.value), f"{difference(change.low)} to {difference(change.high)}")
 
 
 def shared(share: Share, axis: Axis) -> Whisker:
     """A share with its interval; an axis may begin above zero."""
-    places = (axis.place(max(axis.low, value)) for value in (share.low, share.value, share.high))
-    return Whisker(*places, numbers.share(share.value), interval(share))
+    low, at, high = (axis.place(max(axis.low, value)) for value in (share.low, share.value, share.high))
+    return Whisker(low, at, high, numbers.share(share.value), interval(share))
 
 
 def interval(share: Share) -> str:
