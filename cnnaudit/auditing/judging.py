@@ -52,7 +52,7 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
         kind=cue.kind,
         name=cue.name,
         label=asked.classifier.labels[cue.label],
-        claim=_claim(asked, cue, effect, nature),
+        claim=_claim(asked, cue, effect, nature, _leans(effects)),
         verdict=verdict,
         nature=nature,
         severity=_severity(effect, verdict),
@@ -70,9 +70,15 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
     )
 
 
-def _leans(effect: Effect) -> bool:
-    enough = effect.pictures >= _ENOUGH and effect.p_adjusted < _SURE
-    return enough and _reach(effect) >= LEANS
+def _leans(effects: Sequence[Effect]) -> bool:
+    """Whether the network leans on the cue: putting it in does much, and taking it out agrees on the whole.
+
+    Taking out alone does not count: without the cue, pictures may only have become strange.
+    """
+    told = [each for each in effects if each.pictures >= _ENOUGH]
+    put = [each for each in told if each.operation != "remove" and each.p_adjusted < _SURE]
+    whole = sum(map(_reach, told)) / max(1, len(told))
+    return whole >= LEANS and any(_reach(each) >= LEANS / 2 for each in put)
 
 
 def _rules_out(effect: Effect) -> bool:
@@ -82,7 +88,7 @@ def _rules_out(effect: Effect) -> bool:
 
 
 def _verdict(effects: Sequence[Effect], nature: Nature) -> Verdict:
-    if any(map(_leans, effects)):
+    if _leans(effects):
         return _OF_NATURE[nature]
     return "not confirmed" if effects and all(map(_rules_out, effects)) else "inconclusive"
 
@@ -151,7 +157,7 @@ _DONE = {
 _NOTHING = 0.05  # change of probability that is not worth a direction
 
 
-def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature) -> str:
+def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature, leans: bool) -> str:
     """The finding in one sentence, sizes counted in the direction in which the cue would act."""
     label, name = asked.classifier.labels[cue.label], cue.name
     seen = f"{int(cue.present.sum()):,} of {len(asked.pictures):,} pictures"
@@ -166,7 +172,7 @@ def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature) -> str
         did = f"hardly changes P({label}), by {value:.2f} over the placebo {numbers}"
     else:
         did = f"{verb} P({label}) by {value:.2f} over the placebo {numbers}"
-    return f"{subject} {did}; {seen} have it.{_after(nature, effect)}"
+    return f"{subject} {did}; {seen} have it.{_after(nature, leans)}"
 
 
 def _turned(change: Change, turn: int) -> tuple[float, float, float]:
@@ -174,8 +180,8 @@ def _turned(change: Change, turn: int) -> tuple[float, float, float]:
     return turn * change.value, low, high
 
 
-def _after(nature: Nature, effect: Effect) -> str:
-    if not _leans(effect):
+def _after(nature: Nature, leans: bool) -> str:
+    if not leans:
         return ""
     return {"object": " It seems to be the object itself.", "undecided": " Is it the object? A person must say."}.get(
         nature, ""

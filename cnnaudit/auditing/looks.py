@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from cnnaudit.auditing.scenery import View
 
-_COPY = 0.06
-"""Patches that differ by less than this (root mean square, of 1) are copies: nothing in nature repeats so."""
+_COPY = 0.1
+"""Patches that differ by less than this (root mean square, of 1) and are of one size are copies of each other."""
+_COPIES = 0.4
+"""Share of the pictures with the cue that must hold a copy of one patch: nothing in nature repeats so often."""
+_PLAIN = 0.05  # deviation within a patch, below which it is plain, and looks like any other plain patch
+_PIECES = 6  # of a picture that are looked at, the largest
 _FIXED = 0.04
 """Deviation of the middle, of the picture's side, below which a cue is always at one place."""
 _SMALL = 0.25
@@ -44,30 +48,50 @@ def described(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h
     area = float(np.mean([mask.mean() for _, mask in shown]))
     middles = np.array([np.argwhere(mask).mean(0) / mask.shape for _, mask in shown])
     fixed = len(shown) > 2 and area < _SMALL and bool((middles.std(0) < _FIXED).all())
-    difference = _difference([_crop(view, mask) for view, mask in shown])
-    copied = len(shown) > 2 and difference < _COPY
+    copies = _copies([_pieces(view, mask) for view, mask in shown])
+    copied = len(shown) > 4 and copies >= _COPIES
     colour = np.mean([view.pixels[:, mask].mean(1) for view, mask in shown], 0)
     place = _place(middles.mean(0), middles.std(0), area)
     evidence = []
     if copied:
-        evidence.append(f"It is all but the same in every picture (crops differ by {difference:.2f} of 1).")
+        evidence.append(f"It is a copy: {copies:.0%} of the pictures looked at hold all but the same patch.")
     if fixed:
         evidence.append(f"It is always at the same place, {place}.")
     name = f"{_colour(colour)} {'background' if around and area >= _SMALL else 'patch'} {place}"
     return Looks("place" if fixed else "patch", name, copied, fixed, tuple(evidence))
 
 
-def _crop(view: View, mask: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c 8 8"]:
-    """What the mask's box holds, at one size."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    at = [np.linspace(side[0], side[-1], _CROP).round().astype(int) for side in (rows, columns)]
-    return view.pixels[:, at[0][:, None], at[1][None, :]]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """A connected part of a cue: what its box holds, at one size, and how many pixels it has."""
+
+    crop: Float32[np.ndarray, "c 8 8"]
+    area: int
 
 
-def _difference(crops: Sequence[Float32[np.ndarray, "c 8 8"]]) -> float:
-    """Root mean square deviation of a crop from the median crop, the median over crops."""
-    stack = np.stack(crops)
-    return float(np.median(np.sqrt(((stack - np.median(stack, 0)) ** 2).mean((1, 2, 3)))))
+def _pieces(view: View, mask: Bool[np.ndarray, "h w"]) -> list[_Piece]:
+    from scipy.ndimage import find_objects, label
+
+    named: Any = label(mask)
+    named = named[0]
+    found: list[_Piece] = []
+    for place, box in enumerate(find_objects(named), 1):
+        at = [np.linspace(side.start, side.stop - 1, _CROP).round().astype(int) for side in box]
+        found.append(_Piece(view.pixels[:, at[0][:, None], at[1][None, :]], int((named[box] == place).sum())))
+    return sorted(found, key=lambda piece: -piece.area)[:_PIECES]
+
+
+def _copies(pictures: Sequence[Sequence[_Piece]]) -> float:
+    """The largest share of pictures that hold copies of one patch which is not plain."""
+    pieces = [piece for each in pictures for piece in each]
+    owner = np.repeat(np.arange(len(pictures)), [len(each) for each in pictures])
+    crops = np.stack([piece.crop.ravel() for piece in pieces])
+    areas = np.log([piece.area for piece in pieces])
+    far = np.sqrt(((crops[:, None] - crops[None]) ** 2).mean(2))
+    alike = (far < _COPY) & (np.abs(areas[:, None] - areas) < np.log(1.5))
+    patterned = np.stack([piece.crop for piece in pieces]).std((2, 3)).max(1) > _PLAIN
+    shares = [len(np.unique(owner[row])) / len(pictures) for row, some in zip(alike, patterned, strict=True) if some]
+    return max(shares, default=0.0)
 
 
 def _colour(colour: Float32[np.ndarray, " c"]) -> str:
