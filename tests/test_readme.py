@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from cnnaudit.auditing import material
 from cnnaudit.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -42,16 +43,30 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"state_dict": namespace["build"]().state_dict()}, "mynet.pth")  # type: ignore[operator]
     Path("classes.txt").write_text("cat\ndog\n")
     Image.effect_noise((80, 64), 50).convert("RGB").save("photo.jpg")
+    monkeypatch.setattr(material, "_SCENES", 24)  # of 2,000, so that an audit takes seconds
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+SLOW = {"audit": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param(each, id=" ".join(each), marks=SLOW.get(each[0], ())) for each in commands()],
+)
 def test_command(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert list(Path("reports").glob("*.html"))
 
 
-@pytest.mark.parametrize("source", blocks("python"), ids=["load", "wrap", "inspect", "train"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(source, id=name, marks=SLOW.get(name, ()))
+        for name, source in zip(["load", "wrap", "inspect", "audit", "train"], blocks("python"), strict=True)
+    ],
+)
 def test_python(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(source, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()

@@ -14,6 +14,7 @@ from cnnaudit.cli.config import read_config
 _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("cnnaudit.cli.explain", "Why a network says what it says about photos, as a page."),
     "inspect": ("cnnaudit.cli.inspect", "What a network has learned, from its layers to what a unit means."),
+    "audit": ("cnnaudit.cli.audit", "Which cues a network leans on, each tested by intervention; whom they hurt."),
     "train": ("cnnaudit.cli.train", "Train a network; the checkpoint carries its labels and preprocessing."),
     "models": ("cnnaudit.cli.lists", "The models that --model takes by name."),
     "methods": ("cnnaudit.cli.lists", "The explanation methods and their options."),

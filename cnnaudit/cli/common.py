@@ -1,9 +1,11 @@
 """What every verb shares: the common options, the console, and how errors end a run."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -23,7 +25,7 @@ MODEL = (
     ),
     click.option(
         "--weights",
-        help="A weights file (.safetensors, .pth, .pt, .th), the name of one of torchvision's, or none for random ones.",
+        help="A weights file (.safetensors, .pth, .pt, .th), the name of one of torchvision's, or none: random ones.",
     ),
     click.option(
         "--labels", type=click.Path(exists=True, dir_okay=False),
@@ -75,8 +77,30 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 @contextmanager
-def errors_end_the_run(*, verbose: bool) -> Iterator[None]:
-    """A `CnnAuditError` becomes one message on standard error and exit code 2, Ctrl-C exit code 130."""
+def part_progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error, told a part, how much of it is done and of how much; nothing without a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    terminal = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=terminal, disable=quiet or not terminal.is_terminal, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(part: str, done: int, total: int) -> None:
+            bars.update(task, description=part.replace("_", " "), completed=done, total=total or None)
+
+        yield show
+
+
+def file_stem(verb: str, *names: str) -> str:
+    """The name of a verb's files, from names or paths of what it was asked about."""
+    stems = (re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem or name).strip("._") for name in names)
+    return "-".join([verb, *(stem or "network" for stem in stems)])
+
+
+@contextmanager
+def errors_end_the_run(*, verbose: bool, stopped: str = "stopped") -> Iterator[None]:
+    """A `CnnAuditError` becomes one message on standard error and exit code 2, Ctrl-C (`stopped`) exit code 130."""
     from cnnaudit.errors import CnnAuditError
 
     try:
@@ -94,7 +118,7 @@ def errors_end_the_run(*, verbose: bool) -> Iterator[None]:
         click.echo(f"error: {error}. Check the path, the permissions and the space left.", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        click.echo("stopped", err=True)
+        click.echo(stopped, err=True)
         sys.exit(130)
 
 

@@ -1,16 +1,23 @@
 """`cnnaudit inspect`: a network in, a page of what it has learned out."""
 
-import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnaudit.cli.common import MODEL, OUTPUT, RUN, common_options, console, errors_end_the_run, load_model
+from cnnaudit.cli.common import (
+    MODEL,
+    OUTPUT,
+    RUN,
+    common_options,
+    errors_end_the_run,
+    file_stem,
+    load_model,
+    part_progress,
+)
 
 if TYPE_CHECKING:
     from cnnaudit.results import InspectionFacts
@@ -50,12 +57,12 @@ def inspect(
         from cnnaudit.inspecting import inspect_model
 
         classifier = load_model(quiet=quiet, **model)
-        with _progress(quiet) as progress:
+        with part_progress(quiet) as progress:
             report = inspect_model(
                 classifier, data=data, data_root=data_root, photo=photo, layers=_names(layers), walk=walk, seed=seed,
                 command=shlex.join(["cnnaudit", *sys.argv[1:]]), progress=progress,
             )  # fmt: skip
-        page = report.save(Path(out) / f"{_stem(classifier.name)}.html")
+        page = report.save(Path(out) / f"{file_stem('inspect', classifier.name)}.html")
         if as_json:
             click.echo(report.json(), nl=False)
             return
@@ -66,27 +73,6 @@ def inspect(
 
 def _names(given: Sequence[str]) -> list[str] | None:
     return [name.strip() for text in given for name in text.split(",") if name.strip()] or None
-
-
-def _stem(name: str) -> str:
-    """The file's name for a network of this name."""
-    return f"inspect-{re.sub(r'[^A-Za-z0-9._-]+', '_', Path(name).stem or name).strip('._') or 'network'}"
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error; nothing where that is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    terminal = console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Progress(*columns, console=terminal, disable=quiet or not terminal.is_terminal, transient=True) as bars:
-        task = bars.add_task("", total=None)
-
-        def show(section: str, done: int, total: int) -> None:
-            bars.update(task, description=section.replace("_", " "), completed=done, total=total or None)
-
-        yield show
 
 
 def _print(found: "InspectionFacts") -> None:

@@ -9,10 +9,15 @@ from cnnaudit.download import fetch, file_name
 from cnnaudit.errors import CnnAuditError, DataError
 
 
-def default_root() -> Path:
-    """`cnnaudit/datasets` in the user's cache: XDG_CACHE_HOME, else `~/.cache`."""
+def cache_folder() -> Path:
+    """`cnnaudit` in the user's cache: XDG_CACHE_HOME, else `~/.cache`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (cache if cache.is_absolute() else Path.home() / ".cache") / "cnnaudit" / "datasets"
+    return (cache if cache.is_absolute() else Path.home() / ".cache") / "cnnaudit"
+
+
+def default_root() -> Path:
+    """Where datasets lie unless another folder is named."""
+    return cache_folder() / "datasets"
 
 
 def root_of(request: Request) -> Path:
