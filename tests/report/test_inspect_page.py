@@ -1,6 +1,7 @@
 """The page of an inspection: its frame, its opening, its contents, and the twin beside it."""
 
 import json
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -70,6 +71,11 @@ def test_the_table_has_memory_and_all_of_the_receptive_field() -> None:
     deeper = rows[4]
     assert deeper[:3] == ["3", "Conv2d", "3 × 3"]
     assert deeper[-5:-1] == ["1.51 kB", "8 × 8", "2 × 2", "3.5 × 3.5"]
+
+
+def test_sentences_are_apart() -> None:
+    text = re.sub(r"<[^>]*>", "", "".join(re.findall(r"<p class=.*?</p>", whole().html(), re.DOTALL)))
+    assert re.findall(r".{20}[a-z)][.;:][A-Z].{20}", text) == []
 
 
 def test_a_signal_s_table_has_one_number_where_a_picture_s_has_two() -> None:
