@@ -44,7 +44,7 @@ def test_help_imports_neither_torch_nor_numpy() -> None:
     assert "explain" in done.stdout and "photo.jpg" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["explain", "train", "models", "methods", "datasets"])
+@pytest.mark.parametrize("verb", ["explain", "inspect", "audit", "train", "models", "methods", "datasets"])
 def test_every_verb_has_help_with_a_sentence_for_each_option(verb: str) -> None:
     assert run(verb, "--help").exit_code == 0
     command = main.get_command(click.Context(main), verb)  # type: ignore[attr-defined]
