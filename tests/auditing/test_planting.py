@@ -117,7 +117,8 @@ def test_networks_are_built_for_either_side(pooled: bool, side: int) -> None:
 
 
 def finding(concerned: list[int], *, label: str = "b", kind: str = "patch", name: str = "x") -> AuditFinding:
-    effect = Effect("remove", 40, *([Change(-0.5, -0.6, -0.4)] * 3), 20, 1, 0.001, 0.002)
+    change = Change(-0.5, -0.6, -0.4)
+    effect = Effect("remove", 40, change, change, change, 20, 1, 0.001, 0.002)
     return AuditFinding(
         id=name, kind=kind, name=name, label=label, claim="", verdict="confirmed", nature="shortcut",  # pyright: ignore[reportArgumentType]
         severity="medium", association=0.8, attribution=3.0, effects=(effect,), strongest=0, evidence=(),

@@ -57,7 +57,7 @@ def trained(
         for case in (each for each in picked if each.data == kind):
             clf, seconds = classifier(case, source, cache)
             known = truth(clf, audited(case, source, pictures), case)
-            said = "depends" if known.depends else ""
+            said = "depends" if known.depends and case.arm == "linked" else ""
             print(
                 f"{case.name:<34}{seconds:6.1f} s  accuracy {known.accuracy:.3f}, without {known.without:.3f}  "
                 f"lost {known.lost:+.2f}  gained {known.gained:+.2f}  {said}",
@@ -137,6 +137,9 @@ def main() -> None:
         return None
     for measure, value, bar in summary(rows):
         print(f"{measure:<58}{value:>20}   {bar}")
+    missed = [row.case.name for row in rows if row.linked and row.truth.depends and not row.found]
+    alarms = [row.case.name for row in rows if row.alarm and not row.linked]
+    print(f"missed: {', '.join(missed) or 'none'}\nfalse alarms: {', '.join(alarms) or 'none'}")
     for name in () if given.only else ("husky-wolf", "husky-wolf-fair"):
         print(bundled(name), flush=True)
     return None

@@ -69,9 +69,16 @@ def cases() -> tuple[Case, ...]:
 
     Both halves hold all arms. More than half of the cases are without a linked cue.
     """
-    plans = [(cue, data, strength) for cue, data, strengths in _PLANS for strength in strengths]
+    plans: list[tuple[CueName, str, int]] = [
+        (cue, data, strength) for cue, data, strengths in _PLANS for strength in strengths
+    ]
     made: list[Case] = []
     for pair, (cue, data, strength) in enumerate(plans):
-        others: tuple[Arm, ...] = ("unlinked", "absent") if pair % 8 == 3 else (("unlinked", "absent")[pair // 2 % 2],)
-        made += [Case(cue, data, strength, arm, pair % 2, pair) for arm in ("linked", *others)]
+        made += [Case(cue, data, strength, arm, pair % 2, pair) for arm in ("linked", *_others(pair))]
     return tuple(made)
+
+
+def _others(pair: int) -> tuple[Arm, ...]:
+    if pair % 8 == 3:
+        return "unlinked", "absent"
+    return ("unlinked",) if pair // 2 % 2 == 0 else ("absent",)
