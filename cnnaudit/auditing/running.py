@@ -17,7 +17,9 @@ from cnnaudit.auditing.judging import judged
 from cnnaudit.auditing.material import pictures_of
 from cnnaudit.auditing.naming import called, described, unknown
 from cnnaudit.auditing.parts import Parts
+from cnnaudit.auditing.problems import problems
 from cnnaudit.auditing.robustness import robustness
+from cnnaudit.auditing.slices import slices
 from cnnaudit.auditing.sources import SOURCES
 from cnnaudit.auditing.survey import survey
 from cnnaudit.auditing.tallies import accuracy, answered, by_class, few
@@ -93,6 +95,8 @@ def audit(
         classes=classes,
         findings=tuple(finding for _, finding in judgements),
         hurt=parts.made("groups", lambda asked: hurt(asked, judgements), Hurt((), None, None)),
+        slices=parts.made("slices", slices, ()),
+        problems=parts.made("problems", problems, ()),
         robustness=parts.made("robustness", robustness, ()),
         unread=(*unread, *failures),
         notes=(*few(classifier, classes), *notes, *nameless),

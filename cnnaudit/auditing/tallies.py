@@ -79,6 +79,6 @@ def few(classifier: Classifier, classes: tuple[ClassFacts, ...]) -> tuple[str, .
     low = share(middle, middle).low
     return (
         f"There are {sum(counts):,} pictures of {len(counts):,} of the network's {classifier.classes:,} classes, "
-        f"{middle:,} of the middle one: so few a class settle little. Were all {middle:,} of a class answered rightly, "
-        f"its accuracy could still be as low as {low:.0%}; what goes with a class may do so by chance.",
+        f"{middle:,} of the middle one: so few a class settle little. A class with {middle:,} of {middle:,} answered "
+        f"rightly may be answered rightly as seldom as {low:.0%}, and what goes with a class may do so by chance.",
     )
