@@ -74,7 +74,7 @@ def test_the_table_has_memory_and_all_of_the_receptive_field() -> None:
 
 
 def test_sentences_are_apart() -> None:
-    text = re.sub(r"<[^>]*>", "", "".join(re.findall(r"<p class=.*?</p>", whole().html(), re.DOTALL)))
+    text = re.sub(r"<[^>]*>", "", " ".join(re.findall(r"<p class=.*?</p>", whole().html(), re.DOTALL)))
     assert re.findall(r".{20}[a-z)][.;:][A-Z].{20}", text) == []
 
 
