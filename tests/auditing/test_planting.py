@@ -46,6 +46,9 @@ def test_more_than_half_of_the_cases_are_without_a_linked_cue_and_both_halves_ho
     for half in (0, 1):
         for arm in ("linked", "unlinked", "absent"):
             assert sum(case.arm == arm for case in made if case.half == half) >= 7
+        strong = [case.target for case in made if case.half == half and case.strength == 95 and case.arm == "linked"]
+        assert len(strong) == 8
+        assert 2 <= sum(strong) <= 6
     assert len({case.name for case in made}) == len(made)
 
 
