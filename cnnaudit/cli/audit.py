@@ -143,7 +143,8 @@ def _judged(conditions: Sequence["Gate"], facts: "AuditFacts") -> int:
 def _tell(facts: "AuditFacts", *, quiet: bool, tables: bool) -> None:
     """Errors and notes on standard error, and the answer and its tables on standard output."""
     for failure in facts.unread[:_UNREAD]:
-        click.echo(f"error: {failure.name}: {failure.reason}", err=True)
+        where = "" if failure.name in failure.reason else f"{failure.name}: "
+        click.echo(f"error: {where}{failure.reason}", err=True)
     if facts.unread:
         total = facts.pictures + len(facts.unread)
         click.echo(f"{len(facts.unread):,} of {total:,} pictures could not be used.", err=True)
