@@ -7,6 +7,7 @@ modules, so in-place, reused and functional forms are all met.
 """
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ def borrowed(network: nn.Module) -> Iterator[nn.Module]:
     attributes and hooks; every parameter's identity, `requires_grad` and `.grad`; every buffer's
     identity and bits; grad and inference mode; and the global random state of torch, NumPy and Python.
     Parameters are frozen inside, so nothing can write to their `.grad`. In-place activations stay in
-    place: a network may rely on what they overwrite.
+    place: a network may rely on what they overwrite. Compiled parts run as they were written.
     """
     modules = [_ModuleState.of(module) for module in network.modules()]
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
@@ -35,6 +36,8 @@ def borrowed(network: nn.Module) -> Iterator[nn.Module]:
     with ExitStack() as stack:
         stack.enter_context(preserved_randomness())
         stack.callback(_restore, modules, parameters, buffers)
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled; compiled parts would call no hooks
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for state in modules:
@@ -75,10 +78,14 @@ def watched(modules: Mapping[str, nn.Module], seen: Callable[[str, Any], Tensor 
 
 @contextmanager
 def fed(modules: Mapping[str, nn.Module], seen: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
-    """Call `seen(name, inputs)` before each forward of the modules, with what they are given by position."""
+    """Call `seen(name, inputs)` before each forward of the modules, with what it is given by position, then by name."""
     with ExitStack() as stack:
         for name, module in modules.items():
-            handle = module.register_forward_pre_hook(lambda _m, *given, name=name: seen(name, given[0]))
+
+            def called(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], name: str = name) -> None:
+                seen(name, (*args, *kwargs.values()))
+
+            handle = module.register_forward_pre_hook(called, with_kwargs=True)
             stack.callback(handle.remove)
         yield
 
@@ -87,8 +94,9 @@ def fed(modules: Mapping[str, nn.Module], seen: Callable[[str, tuple[Any, ...]],
 def intercepted(replacements: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
     """Route torch operations to replacements while inside; each is called with the operation's own arguments.
 
-    A replacement may call the operation it replaces: interception is off while it runs. One of an
-    operation that works in place ends with `x.copy_(result)`, since others may hold `x`.
+    The first of these comes by position, also where it was given as `input=`. A replacement may call the
+    operation it replaces: interception is off while it runs. One of an operation that works in place ends with
+    `x.copy_(result)`, since others may hold `x`.
     """
     with _Interception(replacements):
         yield
@@ -106,29 +114,45 @@ class _Interception(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        return self.replacements.get(func, func)(*args, **(kwargs or {}))
+        replacement = self.replacements.get(func)
+        if replacement is None:
+            return func(*args, **(kwargs or {}))
+        named = dict(kwargs or {})
+        first = (named.pop("input"),) if not args and "input" in named else args
+        return replacement(*first, **named)
 
 
 @dataclass(frozen=True, slots=True)
 class _ModuleState:
-    """What one module was like: its attributes, and the contents of those that are tables."""
+    """What one module was like: its attributes, and the contents of those that are tables, lists or sets."""
 
     module: nn.Module
     training: bool
     attributes: Mapping[str, Any]
     tables: Sequence[tuple[dict[Any, Any], Mapping[Any, Any]]]
+    lists: Sequence[tuple[list[Any], Sequence[Any]]]
+    sets: Sequence[tuple[set[Any], frozenset[Any]]]
 
     @classmethod
     def of(cls, module: nn.Module) -> "_ModuleState":
         attributes = dict(vars(module))
         tables = [(table, dict(table)) for table in attributes.values() if isinstance(table, dict)]
-        return cls(module, module.training, attributes, tables)
+        lists = [(each, list(each)) for each in attributes.values() if isinstance(each, list)]
+        sets = [(each, frozenset(each)) for each in attributes.values() if isinstance(each, set)]
+        return cls(module, module.training, attributes, tables, lists, sets)
 
     def restore(self) -> None:
         self.module.training = self.training  # a scripted module keeps it elsewhere than in its attributes
         _put_back(vars(self.module), self.attributes)
         for table, before in self.tables:
             _put_back(table, before)
+        for each, items in self.lists:
+            if len(each) != len(items) or not all(map(is_, each, items)):
+                each[:] = items
+        for each, members in self.sets:
+            if each ^ members:
+                each.clear()
+                each.update(members)
 
 
 def _put_back(table: dict[Any, Any], before: Mapping[Any, Any]) -> None:
