@@ -14,6 +14,7 @@ from cnnaudit.errors import LayerError, ModelError, NotApplicableError, OptionEr
 from cnnaudit.inspection.convolutions import convolutions, known_layers
 from cnnaudit.inspection.failing import forward_errors
 from cnnaudit.inspection.following import Following
+from cnnaudit.inspection.layouts import need_channels_first
 from cnnaudit.pictures import Picture, opened
 from cnnaudit.results import Activations, FeatureMaps
 
@@ -46,7 +47,7 @@ def activations(
 
     Raises:
         ImageError: the picture cannot be read.
-        LayerError: no such layer, it does not run, or it returns no maps.
+        LayerError: no such layer, it does not run, it returns no maps, or their channels come last.
         NotApplicableError: the network has no convolution, or cannot be watched.
         OptionError: an option is out of range, or the pixels do not suit the network.
         ModelError: a value is not finite, or the network fails on the photo.
@@ -60,6 +61,7 @@ def activations(
     modules = {name: find_module(classifier, name) for name in names}
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules.values()):
         raise NotApplicableError(f"{classifier.name} is scripted: what its layers return cannot be watched.")
+    need_channels_first(classifier, names)
     recorder = _Recorder(names, channels)
     following = Following(recorder.replace) if stage == "activation" else None
 

@@ -10,6 +10,7 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, NotApplicableError, OptionError
+from cnnaudit.inspection.failing import probe
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
 
@@ -27,6 +28,7 @@ def convolutions(classifier: Classifier) -> dict[str, Convolution]:
 
     Raises:
         NotApplicableError: there is none.
+        ModelError: the network fails on a grey picture.
     """
     held = {name: module for name, module in classifier.network.named_modules() if is_convolution(module)}
     watchable = {name: m for name, m in held.items() if name and not isinstance(m, torch.jit.ScriptModule)}
@@ -35,9 +37,8 @@ def convolutions(classifier: Classifier) -> dict[str, Convolution]:
     def seen(name: str, _output: Any) -> None:
         ran.setdefault(name, held[name])
 
-    grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
-    with hooks.borrowed(classifier.network), hooks.watched(watchable, seen), torch.no_grad():
-        classifier.logits(grey)
+    with hooks.watched(watchable, seen):
+        probe(classifier)
     if not (found := ran or held):
         raise NotApplicableError(f"{classifier.name} has no convolution: no module of it is a Conv1d or Conv2d.")
     return found

@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
-from cnnaudit.inspection.failing import forward_errors
+from cnnaudit.inspection.failing import forward_errors, grey
 from cnnaudit.inspection.operations import tensors
 
 PICTURE = -1
@@ -50,7 +50,7 @@ def flow(classifier: Classifier) -> Flow:
     Raises:
         ModelError: the network fails on it.
     """
-    picture = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
+    picture = grey(classifier)
     modules = {
         name: module
         for name, module in classifier.network.named_modules()

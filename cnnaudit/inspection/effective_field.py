@@ -11,6 +11,8 @@ from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, OptionError
 from cnnaudit.inspection.extents import extent_of
+from cnnaudit.inspection.failing import batch_errors
+from cnnaudit.inspection.layouts import need_channels_first
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.receptive_field import receptive_field
 from cnnaudit.results import EffectiveField
@@ -49,14 +51,17 @@ def effective_field(
         numbers that sum it up.
 
     Raises:
-        LayerError: no such layer, it has no positions or no receptive field, or no gradient leads to the pixels.
+        LayerError: no such layer, it has no positions or no receptive field, its channels come last, or no gradient
+            leads to the pixels.
         OptionError: the position is outside the layer's output, `draws` is not positive, or there is no picture.
+        ModelError: the network fails on the pictures.
 
     Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
     NeurIPS 2016, arXiv 1701.04128. There the gradient is that of one channel, averaged over random weights.
     """
     find_module(classifier, layer)
     exact = receptive_field(classifier, layer)
+    need_channels_first(classifier, [layer])
     if draws < 1 or pixels.ndim != 4 or not len(pixels):
         raise OptionError(
             f"An effective field takes at least one picture, n c h w, and one draw; got {tuple(pixels.shape)} and "
@@ -90,7 +95,10 @@ def _strength(
 
     with hooks.borrowed(classifier.network), hooks.watched({layer: find_module(classifier, layer)}, seen):
         given = pixels.detach().to(classifier.device, torch.float32, copy=True).requires_grad_()
-        classifier.logits(given)
+        with batch_errors(classifier, pixels):
+            classifier.logits(given)
+        if not kept:
+            raise LayerError(f"{classifier.name} does not run {layer!r} on these pictures. Name a layer that runs.")
         values, place = kept[0]
         if not values.requires_grad:
             raise LayerError(

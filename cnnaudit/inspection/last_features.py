@@ -11,7 +11,7 @@ from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import ModelError, NotApplicableError
 from cnnaudit.inspection.convolutions import is_convolution
-from cnnaudit.inspection.failing import batch_errors
+from cnnaudit.inspection.failing import batch_errors, probe
 from cnnaudit.shapes import Pixels
 
 
@@ -26,7 +26,7 @@ class LastFeatures:
         self.layer, self.pooled = layer, False
         self._classifier = classifier
         self._module = find_module(classifier, layer)
-        self._features: Tensor | None = None
+        self._features: list[Tensor] = []
 
     def read(self, pixels: Pixels) -> tuple[Float32[Tensor, "n d"], Float32[Tensor, "n k"]]:
         """Features and logits of a batch, on the CPU.
@@ -39,21 +39,23 @@ class LastFeatures:
 
     def read_bare(self, pixels: Pixels) -> tuple[Float32[Tensor, "n d"], Float32[Tensor, "n k"]]:
         """The same; what the network raises comes out as it is."""
-        self._features = None
+        self._features = []
         network = self._classifier.network
         with hooks.borrowed(network), torch.no_grad(), hooks.fed({self.layer: self._module}, self._seen):
             logits = self._classifier.logits(pixels.to(self._classifier.device))
-        if self._features is None or len(self._features) != len(pixels):
-            found = "nothing" if self._features is None else f"a tensor of shape {tuple(self._features.shape)}"
+        taken_apart = sum(map(len, self._features)) == len(pixels)  # the batch, by the network
+        features = torch.cat(self._features) if taken_apart else self._features[-1] if self._features else None
+        if features is None or len(features) != len(pixels):
+            found = "nothing" if features is None else f"a tensor of shape {tuple(features.shape)}"
             raise ModelError(f"{self.layer!r} is given {found} for {len(pixels)} pictures. Name another layer.")
-        return self._features.float().cpu(), logits.float().cpu()
+        return features.float().cpu(), logits.float().cpu()
 
     def _seen(self, _name: str, inputs: tuple[Any, ...]) -> None:
         given = inputs[0] if inputs else None
         if isinstance(given, Tensor):
             self.pooled = given.ndim > 2
             places = (1,) if isinstance(self._module, nn.Linear) else tuple(range(2, given.ndim))
-            self._features = given.detach().mean(places) if self.pooled else given.detach().clone()
+            self._features.append(given.detach().mean(places) if self.pooled else given.detach().clone())
 
 
 def penultimate(classifier: Classifier) -> str:
@@ -61,6 +63,7 @@ def penultimate(classifier: Classifier) -> str:
 
     Raises:
         NotApplicableError: there is none, or the network cannot be watched.
+        ModelError: the network fails on a grey picture.
     """
     modules = {
         name: module
@@ -73,9 +76,8 @@ def penultimate(classifier: Classifier) -> str:
     def seen(name: str, output: Any) -> None:
         called.append((name, output.shape[-1 if isinstance(modules[name], nn.Linear) else 1]))
 
-    grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
-    with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad():
-        classifier.logits(grey)
+    with hooks.watched(modules, seen):
+        probe(classifier)
     if not called:
         raise NotApplicableError(
             f"{classifier.name} has no linear layer or convolution that could be watched. "

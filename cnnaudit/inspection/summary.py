@@ -83,16 +83,19 @@ def _layer(call: Call, parameters: int) -> LayerFacts:
 
 
 def _window(call: Call, name: str) -> tuple[int, ...] | None:
-    """An attribute of a module that slides a window, a number for each direction."""
-    value = getattr(call.module, name, None)
-    if value is None or not hasattr(call.module, "kernel_size"):
+    """An attribute of a module that slides a window, a number for each direction; a user's own may mean anything."""
+    if not hasattr(call.module, "kernel_size"):
         return None
-    if isinstance(value, str):  # the padding that keeps the size
-        kernel, dilation = _window(call, "kernel_size") or (), _window(call, "dilation") or ()
-        return tuple(d * (k - 1) // 2 if value == "same" else 0 for k, d in zip(kernel, dilation, strict=True))
+    value = getattr(call.module, name, None)
+    if name == "padding" and value in ("same", "valid"):  # the padding that keeps the size, and none
+        kernel = _window(call, "kernel_size") or ()
+        dilation = _window(call, "dilation") or (1,) * len(kernel)
+        return tuple(d * (k - 1) // 2 if value == "same" else 0 for k, d in zip(kernel, dilation, strict=False)) or None
     if isinstance(value, int):
         return (value,) * max(1, len(call.output or ()) - 2)
-    return tuple(int(size) for size in value)
+    if not isinstance(value, tuple | list) or not value or not all(isinstance(size, int) for size in value):
+        return None
+    return tuple(value)
 
 
 def _multiply_adds(module: nn.Module, kind: str, output: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, OptionError
-from cnnaudit.inspection.failing import forward_errors
+from cnnaudit.inspection.failing import forward_errors, grey
 from cnnaudit.inspection.fields import Field
 from cnnaudit.inspection.operations import Operation, tensors
 from cnnaudit.inspection.rules import follow
@@ -29,7 +29,10 @@ _WAYS_OUT: tuple[Callable[..., Any], ...] = (
     *(Tensor.__deepcopy__, Tensor.__reduce_ex__),
 )
 """By which values leave torch, perhaps to come back changed."""
+_NUMBERS_OUT = (Tensor.numpy, Tensor.__array__, Tensor.tolist)
+"""Those behind which the values are numbers, with which anything can be computed."""
 _IN_PIECES = "it is written to piece by piece"
+_BY_NUMBERS = "numbers that depend on the picture may come back from outside torch"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +43,10 @@ class Call:
         output: the shape of the first tensor that it returned; None where there was none.
         memory: bytes of that tensor.
         is_leaf: whether no other module ran inside.
-        used: parameters that operations have met so far.
+        used: parameters that operations had met by then.
         sees: the receptive field of that tensor, or in words why there is none.
+        by_place: whether the first dimension behind that of the pictures runs along the picture and not over
+            channels; None where it cannot be told.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Call:
     is_leaf: bool
     used: Set[nn.Parameter]
     sees: ReceptiveField | str
+    by_place: bool | None = None
 
 
 def trace(classifier: Classifier, pixels: Pixels | None = None) -> list[Call]:
@@ -64,21 +70,36 @@ def trace(classifier: Classifier, pixels: Pixels | None = None) -> list[Call]:
     modules = _observable(classifier.network)
     sights = _Sights(picture, classifier.network)
     calls: list[Call] = []
+    open_calls: list[str] = []  # by name, the outermost first
+    callers: set[int] = set()  # how deep the open ones lie that have called others
 
-    def seen(name: str, output: Any) -> None:
-        calls.append(_call(name, modules.get(name, classifier.network), output, calls[-1:], sights))
+    def enters(name: str, _inputs: tuple[Any, ...]) -> None:
+        callers.add(len(open_calls) - 1)
+        open_calls.append(name)
 
-    with hooks.borrowed(classifier.network), hooks.watched(modules, seen), torch.no_grad(), _following(sights):
+    def returns(name: str, output: Any) -> None:
+        while open_calls.pop() != name:  # one that raised, and whose caller went on
+            callers.discard(len(open_calls))
+        calls.append(_call(name, modules[name], output, len(open_calls) not in callers, sights))
+        callers.discard(len(open_calls))
+
+    with (
+        hooks.borrowed(classifier.network),
+        hooks.fed(modules, enters),
+        hooks.watched(modules, returns),
+        torch.no_grad(),
+        _following(sights),
+    ):
         with forward_errors(classifier, f"a picture of shape {tuple(picture.shape)}"):
             logits = classifier.logits(picture)
         if not calls:  # a scripted network takes no hooks
-            seen("", logits)
+            calls.append(_call("", classifier.network, logits, True, sights))
     return calls
 
 
 def _picture(classifier: Classifier, pixels: Pixels | None) -> Pixels:
     if pixels is None:
-        return torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
+        return grey(classifier)
     if pixels.ndim != 4 or not len(pixels):
         raise OptionError(
             f"pixels have shape {tuple(pixels.shape)}; give at least one picture, n x c x h x w in [0, 1]."
@@ -95,15 +116,14 @@ def _observable(network: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _call(name: str, module: nn.Module, output: Any, before: Sequence[Call], sights: "_Sights") -> Call:
-    inside = {id(other) for other in module.modules()} - {id(module)}
-    is_leaf = not any(id(call.module) in inside for call in before)
-    found = tensors(list(output.values()) if isinstance(output, Mapping) else output)
+def _call(name: str, module: nn.Module, output: Any, is_leaf: bool, sights: "_Sights") -> Call:
+    found, used = tensors(list(output.values()) if isinstance(output, Mapping) else output), sights.used
     if not found:
-        return Call(name, module, None, 0, is_leaf, sights.used, "it returns no tensor")
-    tensor = found[0]
+        return Call(name, module, None, 0, is_leaf, used, "it returns no tensor")
+    tensor, sight = found[0], sights.of(found[0])
     memory = tensor.numel() * tensor.element_size()
-    return Call(name, module, tuple(tensor.shape), memory, is_leaf, sights.used, _receptive_field(sights.of(tensor)))
+    by_place = sight.moves(1) if isinstance(sight, Field) and tensor.ndim > 2 else None
+    return Call(name, module, tuple(tensor.shape), memory, is_leaf, used, _receptive_field(sight), by_place)
 
 
 def _receptive_field(sight: Sight) -> ReceptiveField | str:
@@ -127,13 +147,13 @@ class _Sights(TorchDispatchMode):
     def __init__(self, pixels: Pixels, network: nn.Module) -> None:
         super().__init__()
         self._scripted = any(isinstance(m, torch.jit.ScriptModule) for m in network.modules())
-        self._left = False
+        self._left = self._left_as_numbers = False
         self._sights: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         for tensor in (*network.parameters(), *network.buffers()):
             self._sights[tensor] = None
         self._sights[pixels] = Field.of_pixels(pixels.shape)
         self._written: set[int] = set()
-        self.used: set[nn.Parameter] = set()
+        self.used: Set[nn.Parameter] = frozenset()
 
     def of(self, tensor: Tensor) -> Sight:
         """What a tensor sees. One that no operation here has made was there before, or is from outside torch."""
@@ -158,14 +178,19 @@ class _Sights(TorchDispatchMode):
 
     def leave(self, way: Callable[..., Any], tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Let values out of torch: those that come in from now on may have been made from them."""
-        self._left = self._left or self.of(tensor) is not None
+        if self.of(tensor) is not None:
+            self._left = True
+            self._left_as_numbers |= way in _NUMBERS_OUT
         return way(tensor, *args, **kwargs)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result, given = func(*args, **(kwargs or {})), tensors([*args, *(kwargs or {}).values()])
-        self.used.update(tensor for tensor in given if isinstance(tensor, nn.Parameter))
+        if new := {tensor for tensor in given if isinstance(tensor, nn.Parameter)} - self.used:
+            self.used = self.used | new  # another set each time: calls keep theirs
+        if func is torch.ops.aten._local_scalar_dense.default and given[0].dtype != torch.bool:
+            self._left_as_numbers |= self.of(given[0]) is not None  # `item`, `float`; an `if` alone takes a bool
         returned = tensors(result)
         sights = self._follow(func, args, kwargs or {}, returned)
         if func._schema.is_mutable:
@@ -188,6 +213,8 @@ class _Sights(TorchDispatchMode):
     def _follow(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], returned: Sequence[Tensor]
     ) -> Sequence[Sight]:
+        if self._left_as_numbers:
+            return [_BY_NUMBERS] * len(returned)
         numbers = func is torch.ops.aten.lift_fresh.default and not self._left  # `torch.tensor(…)`
         if numbers or all(self.of(tensor) is None for tensor in tensors([*args, *kwargs.values()])):
             return [None] * len(returned)

@@ -37,7 +37,7 @@ def _in_place(m: Any, x: Tensor) -> Tensor:
 
 
 def _by_value(m: Any, x: Tensor) -> Tensor:
-    return m.a(x) if float(x.detach().mean()) > 1e9 else m.b(x)
+    return m.a(x) if x.detach().mean() > 1e9 else m.b(x)
 
 
 MAPS: dict[str, Callable[[], nn.Module]] = {
