@@ -3,6 +3,7 @@
 import hashlib
 import operator
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
@@ -34,6 +35,9 @@ class Classifier:
         interpolation: of the resizing, on Pillow's antialiased filters.
         device: where to move the network ("auto": leave it where it is).
 
+    Attributes:
+        one_at_a_time: whether the network is given single pictures alone, as one that fixes its batch must be.
+
     Raises:
         ModelError: the network fails on a probe picture, or returns no logits.
         OptionError: the arguments contradict each other or the network.
@@ -62,6 +66,7 @@ class Classifier:
         self.input_size = known_size(input_size)
         self.resize_size = known_resize(resize_size)
         self.interpolation: Interpolation = known_interpolation(interpolation)
+        self.one_at_a_time = False
         self.channels, self.classes = self._probe(channels)
         self.mean = per_channel(mean, 0.0, self.channels, "mean")
         self.std = per_channel(std, 1.0, self.channels, "std")
@@ -98,6 +103,8 @@ class Classifier:
             raise OptionError(
                 f"pixels have shape {tuple(pixels.shape)}; this network takes n x {self.channels} x h x w in [0, 1]."
             )
+        if self.one_at_a_time and len(pixels) > 1:
+            return torch.cat([self.logits(picture) for picture in pixels.split(1)])
         return self.read(self.network(self.normalised(pixels).to(self.dtype)), len(pixels))
 
     def normalised(self, pixels: Pixels) -> Pixels:
@@ -204,16 +211,19 @@ class Classifier:
 
     def _probe(self, channels: int | None) -> tuple[int, int]:
         failures = []
-        for candidate in (channels,) if channels else (3, 1):
-            probe = torch.zeros(2, candidate, *self.input_size, device=self.device, dtype=self.dtype)
+        for candidate, pictures in product((channels,) if channels else (3, 1), (2, 1)):
+            probe = torch.zeros(pictures, candidate, *self.input_size, device=self.device, dtype=self.dtype)
             try:
                 with hooks.borrowed(self.network), torch.no_grad():
-                    columns = find_logits(self.network(probe), 2).shape[1]
-                return candidate, max(columns, 2)
+                    columns = find_logits(self.network(probe), pictures).shape[1]
             except ModelError:
                 raise
             except Exception as error:  # whatever a user's forward raises, it is the answer to this probe
-                failures.append(f"with {candidate} channels: {str(error).splitlines()[0] if str(error) else error!r}")
+                said = str(error).splitlines()[0] if str(error) else repr(error)
+                failures += [f"with {candidate} channels: {said}"] if pictures == 1 else []
+                continue
+            self.one_at_a_time = pictures == 1
+            return candidate, max(columns, 2)
         raise ModelError(
             f"{type(self.network).__name__} fails on a picture of {self.input_size[0]}x{self.input_size[1]} "
             f"({'; '.join(failures)}). Give its input_size (and channels)."

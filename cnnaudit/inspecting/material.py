@@ -16,7 +16,7 @@ from cnnaudit.data.places import default_root
 from cnnaudit.data.reading import is_archive
 from cnnaudit.data.splits import Dataset, Files, Split
 from cnnaudit.errors import NotApplicableError, OptionError
-from cnnaudit.inspection.photo_sets import Photos
+from cnnaudit.inspection.photo_sets import Photos, own_classes
 from cnnaudit.pictures import Picture, opened
 from cnnaudit.results import Image, ImageFacts
 from cnnaudit.shapes import Pixels
@@ -157,9 +157,8 @@ def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
     """Its first test, the classes by the network's labels where it has them, else by their number."""
     part = next(iter(data.tests.values())) if data.tests else data.validation
     name = data.name if set(data.tests) <= {"test"} else f"{data.name}, test {next(iter(data.tests))!r}"
-    if set(data.labels) <= set(classifier.labels):
-        places = torch.tensor([classifier.labels.index(label) for label in data.labels])
-        relabelled = _relabelled(part, places)
+    if (places := own_classes(classifier, data.labels)) is not None:
+        relabelled = _relabelled(part, torch.tensor(places)[part.labels])
         return Material(name, relabelled, relabelled, True, notes=data.notes, classes=data.labels)
     if len(data.labels) == classifier.classes:
         return Material(name, part, part, True, notes=data.notes, classes=data.labels)
@@ -168,13 +167,12 @@ def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
     return Material(name, part, own, notes=(*data.notes, said), classes=data.labels)
 
 
-def _relabelled(part: Split | Files, places: Tensor) -> Split | Files:
-    labels = places[part.labels]
+def _relabelled(part: Split | Files, labels: Tensor) -> Split | Files:
     return replace(part, labels=labels) if isinstance(part, Split) else Files(labels, part.shape, part.__getitem__)
 
 
 def _given(part: Split | Files, classifier: Classifier) -> Material:
-    """A part of a dataset as the caller has it; pixels alone where a class is not the network's.
+    """A part of a dataset as the caller has it; without classes where one is not the network's.
 
     Raises:
         OptionError: there is no picture, or they are not the network's.
@@ -185,8 +183,8 @@ def _given(part: Split | Files, classifier: Classifier) -> Material:
             "is needed."
         )
     labelled = bool(((part.labels >= 0) & (part.labels < classifier.classes)).all())
-    pixels = None if labelled else torch.cat([_one(part, place) for place in range(len(part))])
-    return Material("the pictures given", part, part if pixels is None else pixels, labelled)
+    shown = part if labelled else _relabelled(part, torch.full_like(part.labels, -1))
+    return Material("the pictures given", part, shown, labelled)
 
 
 def _one(part: Split | Files, place: int) -> Pixels:

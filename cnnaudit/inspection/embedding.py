@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import DataError, ModelError, OptionError, near_matches
+from cnnaudit.inspection.failing import grey
 from cnnaudit.inspection.last_features import LastFeatures, penultimate
-from cnnaudit.inspection.photo_sets import Batch, Photos, PhotoSet, photo_set
+from cnnaudit.inspection.photo_sets import Batch, Photos, PhotoSet, own_classes, photo_set
 from cnnaudit.inspection.projections import pca, umap
 from cnnaudit.results import Embedding, EmbeddingMethod
 from cnnaudit.shapes import Pixels
@@ -70,7 +71,7 @@ def embedding(
     _check(method, most, batch_size)
     found = photo_set(classifier, photos, classes)
     reader = LastFeatures(classifier, layer or penultimate(classifier))
-    width = reader.read(torch.full((1, classifier.channels, *classifier.input_size), 0.5))[0].shape[1]
+    width = reader.read(grey(classifier))[0].shape[1]
     order = found.drawn(max(_FEWEST, min(most, _NUMBERS // width)), seed)
     held = _Held()
     for pixels, places in _batches(found, order, batch_size):
@@ -134,10 +135,9 @@ def _record(
     explained: tuple[float, float] | None,
 ) -> Embedding:
     confidences, chosen = torch.cat(held.logits).double().softmax(1).max(1)
-    answers = tuple(classifier.labels[k] for k in chosen.tolist())
-    truth = found.truth
-    classes = None if truth is None else tuple(found.labels[truth[place]] for place in held.places)
-    comparable = classes is not None and found.comparable
+    answers = chosen.tolist()
+    truth = None if found.truth is None else [found.truth[place] for place in held.places]
+    own = own_classes(classifier, found.labels)
     return Embedding(
         method=method,
         layer=reader.layer,
@@ -148,10 +148,12 @@ def _record(
         names=tuple(found.names[place] for place in held.places) if found.names else (),
         points=points,
         explained=explained,
-        classes=classes,
-        answers=answers,
+        classes=None if truth is None else tuple(found.labels[k] for k in truth),
+        answers=tuple(classifier.labels[k] for k in answers),
         confidences=tuple(confidences.tolist()),
-        mistakes=tuple(a != b for a, b in zip(classes, answers, strict=True)) if classes and comparable else None,
+        mistakes=None
+        if truth is None or own is None
+        else tuple(own[k] != a for k, a in zip(truth, answers, strict=True)),
         thumbnails=np.concatenate(held.thumbnails),
         unread=tuple(found.unread),
     )

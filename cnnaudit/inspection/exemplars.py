@@ -22,7 +22,6 @@ from cnnaudit.results import Exemplars, LayerExemplars, Meaning, Patch, Receptiv
 from cnnaudit.results.effective_fields import Box
 from cnnaudit.shapes import Photo, Pixels
 
-_FIELDS = "receptive fields of all modules"
 _AGAIN = 64
 _MEANT = 30  # best patches by which it is told what a unit shows, at most a tenth of the pictures
 
@@ -78,9 +77,7 @@ def exemplars(
     pictures = watch(
         classifier, found, calls, lambda name, *seen: best[name].add(*seen), batch_size=batch_size, progress=progress
     )
-    if _FIELDS not in classifier.found:
-        classifier.found[_FIELDS] = receptive_fields(classifier)
-    fields = classifier.found[_FIELDS]
+    fields = receptive_fields(classifier)
     watched = [_watched(name, fields.get(name), probed[name][1], best[name], k, units) for name in names]
     cut = _cut(classifier, found, watched)
     return Exemplars(

@@ -1,6 +1,7 @@
 """Pictures from whatever a person has (a dataset, pixels, files, a folder), drawn at random and read in batches."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +23,18 @@ Photos: TypeAlias = Dataset | Split | Files | Tensor | str | Path | Sequence[Pic
 
 Batch: TypeAlias = tuple[Pixels, list[int]]
 """Pictures on the network's device, and their places in the set."""
+
+
+def own_classes(classifier: Classifier, labels: Sequence[str]) -> list[int] | None:
+    """For each label the network's class that it names; None where one names none, or one of several.
+
+    The same labels in the same order are the same classes, also where two of them read alike.
+    """
+    if tuple(labels) == classifier.labels:
+        return list(range(len(labels)))
+    counts = Counter(classifier.labels)
+    unique = len(set(labels)) == len(labels) and all(counts[label] == 1 for label in labels)
+    return [classifier.labels.index(label) for label in labels] if unique else None
 
 
 class PhotoSet(ABC):
@@ -50,7 +63,11 @@ class PhotoSet(ABC):
 
     @abstractmethod
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """The pictures that `order` names; those that cannot be read are passed over."""
+        """The pictures that `order` names, at most `size` at a time; those that cannot be read are passed over."""
+
+    def fitting(self, size: int) -> int:
+        """So many at a time, or one where the network takes no more."""
+        return 1 if self._classifier.one_at_a_time else size
 
     def drawn(self, most: int, seed: int) -> Tensor:
         """The places of all pictures, or of `most` of them at random, in rising order."""
@@ -60,14 +77,14 @@ class PhotoSet(ABC):
 
 
 class _Part(PhotoSet):
-    """A part of a dataset, its classes those of the network unless other labels are given."""
+    """A part of a dataset, its classes those of the network unless other labels are given; -1 is not known."""
 
     def __init__(self, classifier: Classifier, part: Split | Files, labels: tuple[str, ...] | None = None) -> None:
         super().__init__(classifier)
         self._part = part
-        self.truth = part.labels.tolist()
+        self.truth = None if bool((part.labels == -1).all()) else part.labels.tolist()
         self.labels = labels or classifier.labels
-        self.comparable = labels is None or set(labels) <= set(classifier.labels)
+        self.comparable = own_classes(classifier, self.labels) is not None
         if self.truth and not 0 <= min(self.truth) <= max(self.truth) < len(self.labels):
             raise OptionError(
                 f"The pictures have classes up to {max(self.truth)}; there are {len(self.labels)} labels. "
@@ -79,6 +96,7 @@ class _Part(PhotoSet):
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """As `PhotoSet` says."""
+        size = self.fitting(size)
         places = order.split(parts(len(order), size))
         batches = feed(self._part, self._classifier.device).batches(order, size)
         for (images, _), chosen in zip(batches, places, strict=True):
@@ -96,6 +114,8 @@ class _Tensor(PhotoSet):
                 f"Pixels are floating-point pictures (n, {classifier.channels}, height, width) in [0, 1]; got "
                 f"{tuple(pixels.shape)}, {pixels.dtype}."
             )
+        if not len(pixels):
+            raise DataError("There is no picture: the pixels are empty. Give at least one.")
         self._pixels = pixels.detach()
 
     def __len__(self) -> int:
@@ -103,7 +123,7 @@ class _Tensor(PhotoSet):
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """As `PhotoSet` says."""
-        for chosen in order.split(size):
+        for chosen in order.split(self.fitting(size)):
             yield self._pixels[chosen].to(self._classifier.device, torch.float32), chosen.tolist()
 
 
@@ -120,8 +140,13 @@ class _Pictures(PhotoSet):
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """As `PhotoSet` says."""
-        for chosen in order.split(size):
+        for chosen in order.split(self.fitting(size)):
             read = {place: pixels for place in chosen.tolist() if (pixels := self._read(place)) is not None}
+            if len(sizes := {tuple(pixels.shape[2:]) for pixels in read.values()}) > 1:
+                raise OptionError(
+                    f"The pixels of the pictures are of {len(sizes)} sizes, {sorted(sizes)}. Give them all one size, or "
+                    "files, which are resized."
+                )
             if read:
                 yield torch.cat(list(read.values())), list(read)
 

@@ -11,7 +11,7 @@ from cnnaudit.classifier import Classifier
 from cnnaudit.errors import DataError, ModelError
 from cnnaudit.inspection.failing import batch_errors
 from cnnaudit.inspection.paired import chance, difference, mean_change
-from cnnaudit.inspection.photo_sets import PhotoSet
+from cnnaudit.inspection.photo_sets import PhotoSet, own_classes
 from cnnaudit.inspection.silencing import Silenced, Survey, Surveyed, log_odds
 from cnnaudit.inspection.watching import Progress
 from cnnaudit.results import Loss
@@ -93,12 +93,9 @@ class Run:
 def _truth(classifier: Classifier, found: PhotoSet) -> Tensor | None:
     if found.truth is None or not found.comparable:
         return None
-    if found.labels == classifier.labels:
-        return torch.tensor(list(found.truth), dtype=torch.long)
-    if not set(found.labels) <= set(classifier.labels):
+    if (places := own_classes(classifier, found.labels)) is None:
         return None
-    places = torch.tensor([classifier.labels.index(label) for label in found.labels])
-    return places[torch.tensor(list(found.truth), dtype=torch.long)]
+    return torch.tensor(places)[torch.tensor(list(found.truth), dtype=torch.long)]
 
 
 class Tally:

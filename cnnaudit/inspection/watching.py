@@ -15,7 +15,8 @@ from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.devices import EXACT, agreement
 from cnnaudit.errors import DataError, LayerError, NotApplicableError, OptionError
-from cnnaudit.inspection.failing import batch_errors
+from cnnaudit.inspection.failing import batch_errors, forward_errors, probe
+from cnnaudit.inspection.layouts import by_place, not_channels_first
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.photo_sets import PhotoSet
 from cnnaudit.training.preparing import layout_for, normaliser
@@ -96,31 +97,49 @@ def called(
     Raises:
         LayerError: there is no such layer, it does not run, or it does not return channels, always as many.
         NotApplicableError: the network is scripted, and what its layers return cannot be watched.
+        ModelError: the network fails on a grey picture.
     """
     modules = {name: find_module(classifier, name) for name in layers}
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules.values()):
         raise NotApplicableError(f"{classifier.name} is scripted: what its layers return cannot be watched.")
-    found: dict[str, tuple[int, tuple[int, ...]]] = {}
-    reasons: dict[str, LayerError] = {}
-
-    def seen(name: str, output: Any) -> None:
-        try:
-            times, shape = found.get(name, (0, tuple(channels_of(name, output).shape[1:])))
-            if tuple(channels_of(name, output).shape[1:]) != shape:
-                raise LayerError(f"{name!r} is called several times and returns maps of several sizes. Name another.")
-            found[name] = times + 1, shape
-        except LayerError as error:
-            reasons.setdefault(name, error)
-
-    grey = torch.full((2, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
-    with hooks.borrowed(classifier.network), torch.no_grad(), hooks.watched(modules, seen):
-        classifier.logits(grey)
+    found, reasons, rows = _probed(classifier, modules, 1 if classifier.one_at_a_time else 2)
+    if rows - {2} and not classifier.one_at_a_time:
+        alone, reasons_alone, rows = _probed(classifier, modules, 1)
+        if rows == {1} and all(found[name][0] == 2 * times for name, (times, _) in alone.items()):
+            classifier.one_at_a_time = True  # since it takes its batch apart itself
+            found, reasons = alone, reasons_alone
+    for name in by_place(classifier, [name for name, (_, shape) in found.items() if len(shape) > 1]):
+        reasons.setdefault(name, not_channels_first(name))
     for name in layers if required else ():
         if name in reasons:
             raise reasons[name]
         if name not in found:
             raise LayerError(f"{classifier.name} does not run {name!r} when it is evaluated. Name a layer that runs.")
     return {name: found[name] for name in layers if name in found and name not in reasons}
+
+
+def _probed(
+    classifier: Classifier, modules: Mapping[str, nn.Module], pictures: int
+) -> tuple[dict[str, tuple[int, tuple[int, ...]]], dict[str, LayerError], set[int]]:
+    """What `called` returns, what is wrong with other layers, and how many rows they return."""
+    found: dict[str, tuple[int, tuple[int, ...]]] = {}
+    reasons: dict[str, LayerError] = {}
+    rows: set[int] = set()
+
+    def seen(name: str, output: Any) -> None:
+        try:
+            count, *channels = channels_of(name, output).shape
+            times, shape = found.get(name, (0, tuple(channels)))
+            if tuple(channels) != shape:
+                raise LayerError(f"{name!r} is called several times and returns maps of several sizes. Name another.")
+            found[name] = times + 1, shape
+            rows.add(count)
+        except LayerError as error:
+            reasons.setdefault(name, error)
+
+    with hooks.watched(modules, seen):
+        probe(classifier, pictures)
+    return found, reasons, rows
 
 
 def channels_of(name: str, output: Any) -> Tensor:
@@ -183,6 +202,8 @@ def laid_out(classifier: Classifier, layers: Sequence[str]) -> nn.Module:
     network = classifier.network
     if layout_for(network, classifier.device) is not torch.channels_last or not can_have_twin(network):
         return network
+    if classifier.one_at_a_time:
+        return network
     key = f"channels last with {', '.join(layers)}"
     if key not in classifier.found:
         with hooks.borrowed(network), torch.no_grad():
@@ -199,7 +220,8 @@ def _does_the_same(classifier: Classifier, network: nn.Module, layers: Sequence[
     shape = (_TRIED, classifier.channels, *classifier.input_size)
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(classifier.device)
     given, ran = classifier.normalised(noise).to(classifier.dtype), set[str]()
-    expected = classifier.read(classifier.network(given.clone()), _TRIED)
+    with forward_errors(classifier, "pictures of noise"):
+        expected = classifier.read(classifier.network(given.clone()), _TRIED)
     try:
         with hooks.watched({name: network.get_submodule(name) for name in layers}, lambda name, _: ran.add(name)):
             scores = classifier.read(network(given.to(memory_format=torch.channels_last)), _TRIED)
