@@ -154,13 +154,14 @@ def _feature_visualization(asked: Asked) -> Visualizations:
     wanted = [inspection.channel(layer, unit) for layer, unit in best]
     if not wanted and asked.layers:
         wanted = [inspection.channel(layer, unit) for layer in asked.layers for unit in range(_VISUALIZED)]
-    return inspection.visualize_feature(
+    made = inspection.visualize_feature(
         asked.classifier,
         wanted or inspection.default_objectives(asked.classifier, channels=_VISUALIZED),
         best=best,
         seed=asked.seed,
         progress=asked.told,
     )
+    return inspection.settle_ties(asked.classifier, made, _photos(asked), progress=asked.told) if best else made
 
 
 def _embedding(asked: Asked) -> Embedding:

@@ -13,6 +13,7 @@ from cnnaudit.inspection.receptive_field import receptive_field, receptive_field
 from cnnaudit.inspection.summary import summarize
 from cnnaudit.inspection.visualizing.defaults import default_objectives
 from cnnaudit.inspection.visualizing.objectives import Objective, channel, class_logit, direction, neuron
+from cnnaudit.inspection.visualizing.ties import settle_ties
 from cnnaudit.inspection.visualizing.transformations import Shaking
 from cnnaudit.inspection.walkthrough import walkthrough
 
@@ -34,6 +35,7 @@ __all__ = [
     "neuron",
     "receptive_field",
     "receptive_fields",
+    "settle_ties",
     "summarize",
     "visualize_feature",
     "walkthrough",

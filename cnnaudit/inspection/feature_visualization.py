@@ -1,6 +1,7 @@
 """Feature visualisation: pictures that a unit of a network answers most."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import OptionError
+from cnnaudit.inspection.units import before_bounded
 from cnnaudit.inspection.visualizing.batching import Counted, batches
 from cnnaudit.inspection.visualizing.grouping import groups
 from cnnaudit.inspection.visualizing.objectives import Objective, channel
@@ -68,10 +70,11 @@ def visualize_feature(
 
     Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017. Unlike there, a channel's largest
     value is climbed beside its mean, and the last steps go without shaking: units of small kernels would
-    otherwise stay below what photos reach.
+    otherwise stay below what photos reach. Where the layer is an activation function with an upper
+    limit (ReLU6), what it is given is climbed, as at the limit nothing is left to climb.
     """
-    objectives = _objectives(wanted)
     _check(steps, copies, diversity, rate)
+    objectives = _climbable(classifier, _objectives(wanted))
     with hooks.borrowed(classifier.network):
         together = groups(classifier, objectives, size, copies)
         plan = Plan(together[0].size, steps, rate, copies, diversity, shaking or Shaking(), seed)
@@ -100,6 +103,15 @@ def _objectives(wanted: Wanted) -> tuple[Objective, ...]:
     return objectives
 
 
+def _climbable(classifier: Classifier, objectives: Sequence[Objective]) -> list[Objective]:
+    """Climbed before activation functions that have an upper limit."""
+    layers = {layer for objective in objectives for layer in objective.layers if layer}
+    before: dict[str, str] = {}
+    with suppress(Exception):  # a forward may raise anything; that is told when pictures of the size are tried
+        before = before_bounded(classifier, layers)
+    return [objective.through(before) for objective in objectives]
+
+
 def _check(steps: int, copies: int, diversity: float, rate: float) -> None:
     if steps < 1 or copies < 1 or not diversity >= 0 or not rate > 0:
         raise OptionError(
@@ -126,6 +138,7 @@ def _records(
                 activation=found.reached[place],
                 start=found.start[place],
                 best=known,
+                given=found.given[place],
             )
         )
     return records

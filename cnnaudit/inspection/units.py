@@ -1,7 +1,7 @@
 """The layers whose channels count as a network's units: convolutions, taken behind their activation functions."""
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from cnnaudit.errors import NotApplicableError
 from cnnaudit.inspection.convolutions import is_convolution
 
 _NORMS = (batchnorm._BatchNorm, instancenorm._InstanceNorm, normalization.GroupNorm)
+_BOUNDED = (nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softsign, nn.LogSigmoid)  # ReLU6 is a Hardtanh
 
 
 def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, str]:
@@ -21,6 +22,30 @@ def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, st
 
     That is the activation function which is given the convolution's output, itself or normalised, where both
     are modules that are called once; else the last of them that is one. With `linear` the linear layers too.
+
+    Raises:
+        NotApplicableError: the network has no convolution, nor a linear layer where these count.
+    """
+    return {layer: names[-1] for layer, names in _followed(classifier, linear=linear).found().items()}
+
+
+def before_bounded(classifier: Classifier, layers: Iterable[str]) -> dict[str, str]:
+    """Which of these modules are activation functions with an upper limit, and the module whose output each is given.
+
+    Behind them pictures that differ in what a unit makes of them come to the same value; they rise, so before them
+    the order is what it is behind. Only modules that are called once are met, as in `unit_layers`.
+    """
+    modules = dict(classifier.network.named_modules())
+    bounded = {layer for layer in layers if isinstance(modules.get(layer), _BOUNDED)}
+    if not bounded:
+        return {}
+    behind = _followed(classifier, linear=True)
+    ends = [names[-2:] for names in behind.found().values() if len(names) > 1 and names[-1] in bounded]
+    return {last: given for given, last in ends if behind.is_once(given)}
+
+
+def _followed(classifier: Classifier, *, linear: bool) -> "_Behind":
+    """What the outputs of convolutions, and of linear layers where these count, go through for a grey picture.
 
     Raises:
         NotApplicableError: the network has no convolution, nor a linear layer where these count.
@@ -38,7 +63,7 @@ def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, st
         classifier.logits(grey)
     if not behind.passed:
         raise NotApplicableError(f"{classifier.name} has no convolution that can be watched. Name layers that run.")
-    return behind.found()
+    return behind
 
 
 def _has_units(module: nn.Module, linear: bool) -> bool:
@@ -81,9 +106,14 @@ class _Behind:
         if name == layer or isinstance(self._modules[name], _NORMS):
             self._followed[id(output)] = output, layer
 
-    def found(self) -> dict[str, str]:
-        """The last of these modules that is called once, by layer."""
-        return {
-            layer: next((name for name in reversed(names) if self._times[name] == 1), layer)
-            for layer, names in self.passed.items()
-        }
+    def found(self) -> dict[str, list[str]]:
+        """These modules as far as the last that is called once, by layer."""
+        return {layer: self._once(names) or [layer] for layer, names in self.passed.items()}
+
+    def is_once(self, name: str) -> bool:
+        """Whether a module is called once."""
+        return self._times[name] == 1
+
+    def _once(self, names: list[str]) -> list[str]:
+        last = max((place for place, name in enumerate(names) if self.is_once(name)), default=-1)
+        return names[: last + 1]

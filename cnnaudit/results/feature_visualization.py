@@ -21,6 +21,8 @@ class Visualization:
             neuron's own, a class's logit, and for several terms their sum.
         start: the same for the picture that the search began with.
         best: the largest that is known of a dataset; None where none is known.
+        given: where the layer is an activation function with an upper limit, what it is given where that is largest.
+        best_given: the same of a dataset, where it is needed to tell which of two that reach the limit is ahead.
     """
 
     objective: str
@@ -31,11 +33,20 @@ class Visualization:
     activation: float
     start: float
     best: float | None = None
+    given: float | None = None
+    best_given: float | None = None
 
     @property
     def exceeds(self) -> bool | None:
-        """Whether it activates its objective more than the dataset's best does; None where that is not known."""
-        return None if self.best is None else self.activation > self.best
+        """Whether it activates its objective more than the dataset's best does; None where that is not known.
+
+        Behind an upper limit both may be the same; then what the activation function is given decides.
+        """
+        if self.best is None:
+            return None
+        if self.given is not None and self.best_given is not None:
+            return self.given > self.best_given
+        return self.activation > self.best
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,3 +73,8 @@ class Visualizations:
     def exceeding(self) -> int:
         """How many of these exceed it."""
         return sum(bool(picture.exceeds) for picture in self.pictures)
+
+    @property
+    def settled(self) -> int:
+        """How many were compared before their activation function."""
+        return sum(picture.best_given is not None for picture in self.pictures)

@@ -25,6 +25,7 @@ from cnnaudit.inspection import (
     default_objectives,
     direction,
     neuron,
+    settle_ties,
     visualize_feature,
 )
 from cnnaudit.inspection.visualizing import grouping
@@ -293,6 +294,61 @@ def test_the_share_counts_those_that_exceed_the_best() -> None:
     )
     assert [picture.exceeds for picture in found.pictures] == [True, None, False]
     assert (found.compared, found.exceeding) == (2, 1)
+
+
+# Upper limits
+
+
+def saturating() -> ca.Classifier:
+    """Its two units reach 6 on much that is red or green."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.ReLU6(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    weights = dict(network.named_parameters())
+    weights["0.weight"].data[:] = 40 * torch.tensor([[1.0, -1, -1], [-1.0, 1, -1]])[..., None, None]
+    weights["0.bias"].data[:] = 0
+    return ca.Classifier(network.eval(), input_size=(16, 16))
+
+
+def test_what_is_lost_at_an_upper_limit_is_compared_before_it() -> None:
+    """Of red there is some in the photos, of green all that there can be."""
+    clf, photos = saturating(), torch.rand(9, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.7
+    photos[3, :, 2, 5] = torch.tensor([0.0, 1.0, 0.0])
+    found = visualize_feature(clf, ("2", [0, 1]), steps=40, best={("2", 0): 6.0, ("2", 1): 6.0})
+    assert [each.activation for each in found.pictures] == [6, 6]
+    assert [each.exceeds for each in found.pictures] == [False, False]
+    given = output(clf, "1", pixels(found)).amax((2, 3)).diagonal()
+    assert [each.given for each in found.pictures] == pytest.approx(given.tolist(), rel=1e-5)
+    settled = settle_ties(clf, found, photos)
+    best = output(clf, "1", photos).amax((0, 2, 3))
+    assert [each.best_given for each in settled.pictures] == pytest.approx(best.tolist(), rel=1e-5)
+    assert [each.exceeds for each in settled.pictures] == [True, False]
+    assert (settled.exceeding, settled.settled) == (1, 2)
+
+
+def test_where_the_activation_itself_tells_nothing_is_compared_before_it() -> None:
+    clf = saturating()
+    found = visualize_feature(clf, ("2", [0, 1]), steps=3, best={("2", 0): -1.0, ("2", 1): 100.0})
+    settled = settle_ties(clf, found, torch.zeros(2, 3, 16, 16))
+    assert [each.exceeds for each in settled.pictures] == [True, False]
+    assert settled.settled == 0
+    without = visualize_feature(small(), ("features.3", [0]), steps=3, best={("features.3", 0): 1e9})
+    assert without.pictures[0].given is None
+    assert settle_ties(small(), without, torch.zeros(2, 3, 32, 32)).exceeding == 0
+
+
+def test_before_an_upper_limit_the_climb_goes_on() -> None:
+    """At the limit itself there is no gradient."""
+    clf = saturating()
+    (climbed,) = visualize_feature(clf, channel("2", 0), steps=60).pictures
+    (plain,) = visualize_feature(clf, channel("1", 0), steps=60).pictures
+    assert climbed.given is not None
+    assert climbed.given > 20
+    assert climbed.given == pytest.approx(plain.activation, rel=0.3)
+    added = visualize_feature(clf, channel("2", 0) + channel("2", 1), steps=3).pictures[0]
+    assert added.given is None
+    turned = direction("2", torch.tensor([1.0, -1.0])).through({"2": "1"})
+    assert turned.layers == {"2"}
 
 
 def test_the_network_is_handed_back_after_an_exception() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 import cnnaudit as ca
 from cnnaudit.errors import NotApplicableError
-from cnnaudit.inspection.units import some_layers, unit_layers
+from cnnaudit.inspection.units import before_bounded, some_layers, unit_layers
 from tests import networks
 
 
@@ -24,6 +24,15 @@ def test_a_module_that_is_called_several_times_is_passed_over() -> None:
     assert found["layer1.0.conv1"] == "layer1.0.bn1"
     assert found["conv1"] == "relu"
     assert unit_layers(networks.classifier("in_place"))["stem"] == "norm"
+
+
+def test_activations_with_an_upper_limit_have_something_before_them() -> None:
+    classifier = networks.classifier("mobilenet_v2")
+    found = before_bounded(classifier, ["features.0.2", "features.3.conv.1.2", "features.3.conv.3"])
+    assert found == {"features.0.2": "features.0.1", "features.3.conv.1.2": "features.3.conv.1.1"}
+    shared = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU6())
+    network = nn.Sequential(shared[0], shared[0], shared[1], nn.Conv2d(3, 2, 1), nn.Tanh(), nn.Flatten())
+    assert before_bounded(ca.Classifier(network, input_size=(2, 2)), ["2", "4", "5"]) == {"4": "3"}
 
 
 def test_functions_are_not_seen() -> None:

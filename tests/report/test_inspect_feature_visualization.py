@@ -81,6 +81,15 @@ def test_the_share_that_exceeds_the_best_is_said_and_who_does_not() -> None:
     assert "of the data" not in page(facts(made((3, 8, 8))))
 
 
+def test_what_is_compared_at_an_upper_limit_is_said() -> None:
+    tied = replace(made((3, 8, 8), best=12.345), given=15.5)
+    assert "before the activation" not in page(facts(tied))
+    text = " ".join(page(facts(replace(tied, best_given=14.0), tied)).split())
+    assert "<b>1 of 2</b>" in text
+    assert 'before the activation function <span class="nowrap">15.5 and 14</span>' in text
+    assert "Where one does not by the activation itself" in text
+
+
 def test_copies_are_numbered() -> None:
     copies = [replace(made((3, 8, 8)), copy=copy) for copy in range(2)]
     view = section.view(facts(*copies, copies=2))
@@ -94,7 +103,7 @@ def test_the_twin_holds_every_number() -> None:
     first, second = record["pictures"]
     assert first == {
         "objective": "conv2, channel 3", "layer": "conv2", "channel": 3, "copy": 0, "shape": [3, 8, 8],
-        "activation": 12.345, "start": -0.5, "best": 10.0, "exceeds": True,
+        "activation": 12.345, "start": -0.5, "best": 10.0, "given": None, "best_given": None, "exceeds": True,
     }  # fmt: skip
     assert (second["layer"], second["best"], second["exceeds"]) == (None, None, None)
 

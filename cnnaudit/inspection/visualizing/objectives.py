@@ -25,6 +25,8 @@ class Term:
         along: a channel, or a direction of length 1.
         place: a position of the layer's output, "middle" for that in its middle, or None for all.
         weight: what the answer is multiplied by.
+        before: the module whose output is climbed in the place of the layer's, which is an activation function with
+            an upper limit: there the climb would end.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Term:
     along: int | Tensor
     place: tuple[int, ...] | Literal["middle"] | None = None
     weight: float = 1.0
+    before: str | None = None
 
     def climbed(self, outputs: Outputs) -> Tensor:
         """What the search makes larger: half the mean over the places and half the largest, or the one place's answer.
@@ -39,12 +42,16 @@ class Term:
         The mean alone, as in the paper, leaves no place quite as active as it could be where neighbouring
         places want different things.
         """
-        answers = self._answers(outputs)
+        answers = self._answers(outputs, self.before)
         return self.weight * (answers.mean() + answers.amax()) / 2
 
     def reached(self, outputs: Outputs) -> Tensor:
         """What is reported: the largest answer of all places, or the answer at the one place."""
-        return self.weight * self._answers(outputs).amax()
+        return self.weight * self._answers(outputs, None).amax()
+
+    def given(self, outputs: Outputs) -> Tensor | None:
+        """The same of what the activation function is given; None where it has no upper limit."""
+        return None if self.before is None else self.weight * self._answers(outputs, self.before).amax()
 
     def check(self, shape: Sequence[int]) -> None:
         """See that a layer with outputs of this shape (`channels *places`) can give this answer.
@@ -64,8 +71,8 @@ class Term:
         if not inside:
             raise LayerError(f"{self.layer!r} has places up to {tuple(b - 1 for b in places)}; got {at}.")
 
-    def _answers(self, outputs: Outputs) -> Tensor:
-        output = outputs[self.layer]
+    def _answers(self, outputs: Outputs, before: str | None) -> Tensor:
+        output = outputs[before or self.layer]
         if self.place is not None:
             middle = tuple(size // 2 for size in output.shape[1:])
             output = output[(slice(None), *(middle if isinstance(self.place, str) else self.place))]
@@ -97,7 +104,21 @@ class Objective:
     @property
     def layers(self) -> frozenset[str | None]:
         """The layers that the terms look at; None stands for the logits."""
-        return frozenset(term.layer for term in self.terms)
+        return frozenset(term.layer for term in self.terms) | frozenset(
+            term.before for term in self.terms if term.before
+        )
+
+    def through(self, before: Mapping[str, str]) -> "Objective":
+        """The same, climbed before the activation functions that have an upper limit, by what each is given.
+
+        Directions are not: a sum of what is given need not rise with that of what comes out.
+        """
+        return Objective(
+            tuple(
+                replace(term, before=before.get(term.layer)) if term.layer and isinstance(term.along, int) else term
+                for term in self.terms
+            )
+        )
 
     def climbed(self, outputs: Outputs) -> Tensor:
         """The sum of what the terms climb, a scalar."""
@@ -106,6 +127,11 @@ class Objective:
     def reached(self, outputs: Outputs) -> Tensor:
         """The sum of what the terms reach, a scalar."""
         return torch.stack([term.reached(outputs).float() for term in self.terms]).sum()
+
+    def given(self, outputs: Outputs) -> float | None:
+        """Of a single term what its activation function is given; None where that has no upper limit."""
+        value = self.terms[0].given(outputs) if len(self.terms) == 1 else None
+        return None if value is None else float(value)
 
     def __add__(self, other: "Objective") -> "Objective":
         if not isinstance(other, Objective):

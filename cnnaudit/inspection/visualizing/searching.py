@@ -46,11 +46,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Pictures `n c h w` on the CPU, and what each reached of its objective, before and after."""
+    """Pictures `n c h w` on the CPU, and what each reached of its objective, at the start and at the end.
+
+    Attributes:
+        given: what an activation function with an upper limit was given for it at the end; None for others.
+    """
 
     pixels: Pixels
     start: tuple[float, ...]
     reached: tuple[float, ...]
+    given: tuple[float | None, ...]
 
 
 def search(
@@ -82,7 +87,7 @@ def search(
     layers = objectives[0].layers
     own = Watcher(classifier, layers)
     watcher = Watcher(classifier, layers | {style} if plan.copies > 1 else layers, form)
-    start = _reached(classifier, own, wanted, space.pixels(spectra))
+    start, _ = _reached(classifier, own, wanted, space.pixels(spectra))
     optimizer = torch.optim.Adam([spectra], lr=plan.rate)
     redirected = torch.zeros(len(wanted), dtype=torch.long, device=device)
     for step in range(plan.steps):
@@ -96,7 +101,7 @@ def search(
         stepped(len(wanted))
     with torch.no_grad():
         pixels = space.pixels(spectra)
-    return Found(pixels.cpu(), start, _reached(classifier, own, wanted, pixels))
+    return Found(pixels.cpu(), start, *_reached(classifier, own, wanted, pixels))
 
 
 def _counted_down(redirected: Tensor, gradient: Tensor | None) -> Tensor:
@@ -132,13 +137,14 @@ def _loss(outputs: dict[str | None, Tensor], wanted: Sequence[Objective], plan: 
 
 def _reached(
     classifier: Classifier, watcher: Watcher, wanted: Sequence[Objective], pixels: Pixels
-) -> tuple[float, ...]:
+) -> tuple[tuple[float, ...], tuple[float | None, ...]]:
     with torch.no_grad():
         outputs = watcher.outputs(pixels)
-        rows = ({layer: each[place] for layer, each in outputs.items()} for place in range(len(wanted)))
+        rows = [{layer: each[place] for layer, each in outputs.items()} for place in range(len(wanted))]
         values = [float(each.reached(row)) for each, row in zip(wanted, rows, strict=True)]
+        given = [each.given(row) for each, row in zip(wanted, rows, strict=True)]
     if not torch.tensor(values).isfinite().all():
         raise NotFiniteError(
             f"{classifier.name} gives values that are not finite for a picture of its unit. Are its weights damaged?"
         )
-    return tuple(values)
+    return tuple(values), tuple(given)

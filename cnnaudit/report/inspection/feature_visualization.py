@@ -22,6 +22,7 @@ class Figure:
         unit: which of its group this is: "channel 37".
         start: the activation that the search began with.
         best: of a dataset; None where it is not known.
+        given, best_given: the same before an activation function whose limit both reach; None elsewhere.
     """
 
     unit: str
@@ -30,6 +31,8 @@ class Figure:
     activation: str
     start: str
     best: str | None
+    given: str | None
+    best_given: str | None
     exceeds: bool | None
 
 
@@ -51,6 +54,7 @@ class View:
         small: whether a picture is shown as squares.
         compared, exceeding: how many pictures a dataset's best is known for, and how many exceed it.
         share: the second of the first, in words.
+        settled: how many were compared before their activation function.
     """
 
     groups: tuple[Group, ...]
@@ -61,6 +65,7 @@ class View:
     compared: int
     exceeding: int
     share: str
+    settled: int
 
     @property
     def signals(self) -> bool:
@@ -92,6 +97,7 @@ def view(facts: Visualizations) -> View:
         facts.compared,
         facts.exceeding,
         numbers.share(facts.exceeding / facts.compared) if facts.compared else "",
+        facts.settled,
     )
 
 
@@ -103,6 +109,7 @@ def twin(facts: Visualizations) -> dict[str, Any]:
         "diversity": facts.diversity,
         "compared": facts.compared,
         "exceeding": facts.exceeding,
+        "settled_before_activation": facts.settled,
         "pictures": [_record(each) for each in facts.pictures],
     }
 
@@ -123,6 +130,8 @@ def _record(each: Visualization) -> dict[str, Any]:
         "activation": each.activation,
         "start": each.start,
         "best": each.best,
+        "given": each.given,
+        "best_given": each.best_given,
         "exceeds": each.exceeds,
     }
 
@@ -137,6 +146,8 @@ def _figure(each: Visualization, copies: int) -> Figure:
         activation=numbers.number(each.activation),
         start=numbers.number(each.start),
         best=None if each.best is None else numbers.number(each.best),
+        given=None if each.given is None or each.best_given is None else numbers.number(each.given),
+        best_given=None if each.best_given is None else numbers.number(each.best_given),
         exceeds=each.exceeds,
     )
 
