@@ -1,6 +1,8 @@
 """All sections, one after the other."""
 
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +17,8 @@ from cnnaudit.errors import CnnAuditError, OptionError
 from cnnaudit.inspecting.material import material
 from cnnaudit.inspecting.sections import SECTIONS, Asked
 from cnnaudit.inspection import summarize
+from cnnaudit.inspection.failing import arose_in
+from cnnaudit.memory import is_out_of_memory
 from cnnaudit.pictures import Picture
 from cnnaudit.provenance import run_facts
 from cnnaudit.results import InspectionFacts, Report
@@ -51,7 +55,8 @@ def inspect_model(
         progress: told of each section.
 
     Returns:
-        A report of the kind "inspect"; what could not be made is in `inspection.skipped` with its reason.
+        A report of the kind "inspect"; what could not be made is in `inspection.skipped` with its reason. Of a fault of
+        our own a RuntimeWarning gives the traceback; the other sections are made all the same.
 
     Raises:
         ModelError: the network fails on a grey picture.
@@ -76,7 +81,7 @@ def inspect_model(
         except OptionError:
             raise
         except Exception as error:  # a user's forward may raise anything; the reason goes on the page
-            skipped[section] = _reason(error)
+            skipped[section] = _reason(error, classifier)
     facts = InspectionFacts(
         architecture,
         dataset=found.name,
@@ -90,7 +95,18 @@ def inspect_model(
     return Report("inspect", replace(run, seconds=time.perf_counter() - clock), classifier.facts(), inspection=facts)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, classifier: Classifier) -> str:
+    """Why a section is left out; what is nobody's fault but ours is said to be, and warned of with its traceback."""
     lines = str(error).strip().splitlines()
     first = lines[0] if lines else type(error).__name__
-    return first if isinstance(error, CnnAuditError) else f"It failed in the network: {type(error).__name__}: {first}"
+    if isinstance(error, CnnAuditError):
+        return first
+    if is_out_of_memory(error):
+        return f"Memory on {classifier.device} did not suffice: {first}"
+    what = f"{type(error).__name__}: {first}"
+    if arose_in(classifier.network, error):
+        return f"{classifier.name} failed: {what}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f"This is a fault of cnnaudit, not of the network ({what}, {Path(last.filename).name}:{last.lineno})."
+    warnings.warn(f"{reason}\n{''.join(traceback.format_exception(error))}", RuntimeWarning, stacklevel=3)
+    return f"{reason} Please report it."

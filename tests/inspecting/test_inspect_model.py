@@ -10,9 +10,10 @@ from model_state import differences, model_state
 from torch import nn
 
 import cnnaudit as ca
-from cnnaudit import Classifier
+from cnnaudit import Classifier, hooks
 from cnnaudit.errors import CnnAuditError, LayerError, OptionError
-from cnnaudit.inspecting import SECTIONS
+from cnnaudit.inspecting import SECTIONS, running
+from cnnaudit.inspection.failing import arose_in
 from cnnaudit.report.inspection.page import SECTIONS as SHOWN
 from cnnaudit.results import InspectionFacts, Report
 
@@ -20,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1] / "training"))
 import toys
 
 
-def classifier(*, broken: bool = False) -> Classifier:
+def classifier() -> Classifier:
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Conv2d(4, 6, 2),
@@ -107,3 +108,47 @@ def test_what_cannot_be_is_said_at_once(options: dict, error: type[Exception], w
     with pytest.raises(error, match=words):
         ca.inspect_model(classifier(), progress=lambda section, _done, _total: told.append(section), **options)
     assert told == []
+
+
+def test_a_fault_of_our_own_is_said_to_be_and_takes_no_other_section_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(running.SECTIONS, "filters", lambda _asked: {}["cue"])
+    with pytest.warns(RuntimeWarning, match=r"fault of cnnaudit(.|\n)*Traceback"):
+        found = facts(ca.inspect_model(classifier(), data=toys.dataset()))
+    assert list(found.skipped) == ["filters"]
+    assert "KeyError: 'cue', test_inspect_model.py:" in found.skipped["filters"]
+    assert found.ablation is not None
+
+
+class Picky(nn.Module):
+    """Refuses batches, as networks do that were written for one picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 3:
+            raise KeyError("one picture at a time")
+        return self.head(self.conv(x).relu().mean((2, 3)))
+
+
+def test_what_a_network_raises_is_no_fault_of_ours() -> None:
+    asked = Classifier(Picky(), input_size=(8, 8), labels=toys.LABELS, channels=1, name="picky")
+    found = facts(ca.inspect_model(asked, data=toys.dataset()))
+    assert "dead_units" in found.skipped
+    for reason in found.skipped.values():
+        assert reason.startswith("picky fail")
+        assert "one picture at a time" in reason
+
+
+def test_a_hook_of_ours_in_a_network_of_theirs_is_ours() -> None:
+    def seen(name: str, _output: object) -> None:
+        raise ZeroDivisionError(name)
+
+    network = Picky()
+    with pytest.raises(KeyError) as theirs:
+        network(torch.rand(4, 1, 8, 8))
+    with pytest.raises(ZeroDivisionError) as ours, hooks.watched({"conv": network.conv}, seen):
+        network(torch.rand(1, 1, 8, 8))
+    assert arose_in(network, theirs.value)
+    assert not arose_in(network, ours.value)
