@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Bool
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.candidates import FEWEST, SAMPLE
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.pasting import Pasting
-from cnnaudit.auditing.patches import FEWEST, SAMPLE, patches_of
+from cnnaudit.auditing.patches import patches_of
 from cnnaudit.auditing.scenery import Scenery, View, kinds_of
 from cnnaudit.auditing.segments import segmented
 

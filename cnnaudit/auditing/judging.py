@@ -73,11 +73,13 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
 def _leans(effects: Sequence[Effect]) -> bool:
     """Whether the network leans on the cue: putting it in does much, and taking it out agrees on the whole.
 
-    Taking out alone does not count: without the cue, pictures may only have become strange.
+    Taking out alone does not count: without the cue, pictures may only have become strange. The two are weighted by
+    their pictures: a rare cue can be put into many, and taken out of few.
     """
     told = [each for each in effects if each.pictures >= _ENOUGH]
     put = [each for each in told if each.operation != "remove" and each.p_adjusted < _SURE]
-    whole = sum(map(_reach, told)) / max(1, len(told))
+    pictures = sum(each.pictures for each in told)
+    whole = sum(_reach(each) * each.pictures for each in told) / max(1, pictures)
     return whole >= LEANS and any(_reach(each) >= LEANS / 2 for each in put)
 
 

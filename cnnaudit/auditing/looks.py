@@ -37,7 +37,7 @@ class Looks:
     evidence: tuple[str, ...]
 
 
-def described(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]], around: bool) -> Looks:
+def described(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]], *, around: bool) -> Looks:
     """What the cue looks like in these pictures, at least one of which has it.
 
     Args:

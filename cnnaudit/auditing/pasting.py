@@ -57,7 +57,7 @@ class Pasting:
         where = self._region(operation, view, with_cue)
         if where.mean() < _SMALLEST:
             return None
-        cue, ground = self._cue_of(with_cue), plate(without_cue.pixels, without_cue.ground)
+        cue, ground = self._cue_of(with_cue, where), plate(without_cue.pixels, without_cue.ground)
         put, taken = pasted(view.pixels, cue, where), pasted(view.pixels, ground, where)
         after, placebo = (put, taken) if operation == "insert" else (taken, put)
         return torch.from_numpy(view.pixels), after, placebo
@@ -71,9 +71,19 @@ class Pasting:
             where = where | hole
         return where & view.ground
 
-    def _cue_of(self, donor: View) -> Float32[np.ndarray, "c h w"]:
+    def _cue_of(self, donor: View, target: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c h w"]:
+        """The donor's cue and nothing else; a part that may lie anywhere is moved to where it is wanted."""
         where = self.where(donor)
-        return plate(donor.pixels, where & donor.ground if self.around else where)
+        if self.around:
+            return plate(donor.pixels, where & donor.ground)
+        moved = tuple(there - here for here, there in zip(_middle(where), _middle(target), strict=True))
+        return plate(np.roll(donor.pixels, moved, (1, 2)), np.roll(where, moved, (0, 1)))
+
+
+def _middle(where: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
+    """Row and column of the middle of the box round it."""
+    rows, columns = (np.flatnonzero(where.any(axis)) for axis in (1, 0))
+    return int(rows[0] + rows[-1]) // 2, int(columns[0] + columns[-1]) // 2
 
 
 def _drawn(places: tuple[int, ...], never: int, random: torch.Generator) -> int | None:

@@ -79,14 +79,17 @@ def kinds_of(parts: Sequence[Segmented], seed: int) -> Kinds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """One picture, and the kind of what is at each pixel.
+    """One picture, and what is at each pixel.
 
     Attributes:
+        labels: its segments.
+        kind: the kind of each.
         ground: the picture's surroundings: what a mask leaves outside; without masks, the parts that reach its
             border, of a kind that mostly does.
     """
 
     pixels: Float32[np.ndarray, "c h w"]
+    labels: UInt8[np.ndarray, "h w"]
     kind: UInt8[np.ndarray, "h w"]
     ground: Bool[np.ndarray, "h w"]
 
@@ -123,7 +126,7 @@ class Scenery:
         else:
             ground = ~self.pictures.masks([place])[0].numpy()
         pixels = self.pictures.read([place])[0].numpy()
-        self._held[place] = View(pixels, of.astype(np.uint8)[part.labels], ground)
+        self._held[place] = View(pixels, part.labels, of.astype(np.uint8)[part.labels], ground)
 
 
 def plate(pixels: Float32[np.ndarray, "c h w"], keep: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c h w"]:
