@@ -2,12 +2,14 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch.nn.functional as F
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Int64, UInt8
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cnnaudit.auditing.measures import luma
 from cnnaudit.shapes import Pixels
@@ -63,49 +65,37 @@ def nearly(found: Sequence[Print]) -> list[list[int]]:
     are not compared. In very large sets of pictures that are all much alike some pairs are missed.
     """
     first = {each.digest: place for place, each in reversed(list(enumerate(found)))}
-    places = [place for place in first.values() if found[place].small.std() >= _PLAIN]
-    parent = list(range(len(found)))
-    for one, other in _candidates([found[place].bits for place in places]):
-        a, b = _root(parent, places[one]), _root(parent, places[other])
-        if a != b and _look_alike(found[places[one]], found[places[other]]):
-            parent[max(a, b)] = min(a, b)
+    places = sorted(place for place in first.values() if found[place].small.std() >= _PLAIN)
+    if len(places) < 2:
+        return []
+    pairs = candidates(np.stack([found[place].bits for place in places]))
+    alike = pairs[_look_alike(np.stack([found[place].small for place in places]), pairs)]
+    links = coo_array((np.ones(len(alike)), (alike[:, 0], alike[:, 1])), shape=(len(places), len(places)))
     groups: dict[int, list[int]] = defaultdict(list)
-    for place in sorted(places):
-        groups[_root(parent, place)].append(place)
+    for place, group in zip(places, connected_components(links, directed=False)[1], strict=True):
+        groups[int(group)].append(place)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _candidates(bits: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
-    """Pairs that agree in a band, each once a band, in the same order every time."""
-    width = 16 // _BANDS
-    for start in range(0, 16, width):
-        bands: dict[bytes, list[int]] = defaultdict(list)
-        for place, each in enumerate(bits):
-            bands[each[start : start + width].tobytes()].append(place)
-        for members in bands.values():
-            near = sorted(members, key=lambda place: (bits[place].tobytes(), place))
-            yield from _in_order(near)
+def candidates(bits: UInt8[np.ndarray, "n 16"]) -> Int64[np.ndarray, "p 2"]:
+    """Pairs that agree in a band and differ in few bits, in rising order: at most 128 a picture are looked at."""
+    _, rank = np.unique(bits, axis=0, return_inverse=True)
+    found = [np.empty((0, 2), np.int64)]
+    for band in np.split(bits, _BANDS, axis=1):
+        _, bucket = np.unique(band, axis=0, return_inverse=True)
+        order = np.lexsort((rank.ravel(), bucket.ravel()))
+        for step in range(1, min(_NEIGHBOURS + 1, len(order))):
+            pairs = np.stack([order[:-step], order[step:]], 1)
+            pairs = pairs[bucket.ravel()[pairs[:, 0]] == bucket.ravel()[pairs[:, 1]]]
+            apart = np.bitwise_count(bits[pairs[:, 0]] ^ bits[pairs[:, 1]]).sum(1)
+            found.append(np.sort(pairs[apart <= _APART], axis=1))
+    return np.unique(np.concatenate(found), axis=0)
 
 
-def _in_order(near: Sequence[int]) -> Iterable[tuple[int, int]]:
-    for k, place in enumerate(near):
-        for other in near[k + 1 : k + 1 + _NEIGHBOURS]:
-            yield place, other
+def _look_alike(small: UInt8[np.ndarray, "n h w"], pairs: Int64[np.ndarray, "p 2"]) -> Bool[np.ndarray, " p"]:
+    return np.array([_correlation(small[one], small[other]) >= _ALIKE for one, other in pairs], bool)
 
 
-def _look_alike(one: Print, other: Print) -> bool:
-    if int(np.bitwise_count(one.bits ^ other.bits).sum()) > _APART:
-        return False
-    return float((_standard(one.small) * _standard(other.small)).mean()) >= _ALIKE
-
-
-def _standard(small: np.ndarray) -> Float32[np.ndarray, "h w"]:
-    values = small.astype(np.float32)
-    return (values - values.mean()) / values.std()
-
-
-def _root(parent: list[int], place: int) -> int:
-    while parent[place] != place:
-        parent[place] = parent[parent[place]]
-        place = parent[place]
-    return place
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    first, second = (each.astype(np.float32) - each.mean() for each in (one, other))
+    return float((first * second).sum() / (np.linalg.norm(first) * np.linalg.norm(second)))

@@ -23,6 +23,7 @@ Mover = Callable[[Pixels, float, torch.Generator], tuple[Pixels, Pixels]]
 _HALVINGS = 10
 _STRONGEST = 4.0
 _SHARPEST = 8.0
+_NOTHING = 1e-6  # of a property that is divided by
 _SPREADS = tuple(0.35 * 1.4**k for k in range(11))  # of Gaussians, in pixels; each takes clearly more than the last
 
 
@@ -69,27 +70,32 @@ def move_brightness(pixels: Pixels, target: float, generator: torch.Generator) -
 
 def move_contrast(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
     """Distances from the mean luma stretched or shrunk; placebo: stretched on one side and shrunk on the other."""
-    mean = _wide(brightness(pixels))
-    goal = pixels.new_full((len(pixels),), target)
-    after = solved(lambda s: (mean + s * (pixels - mean)).clamp(0, 1), contrast, goal, 0, _STRONGEST)
-    return after, _on_one_side(pixels, mean, after, generator)
+    return _stretched(pixels, _wide(brightness(pixels)), contrast, target, generator)
 
 
 def move_saturation(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
     """Distances from grey stretched or shrunk; placebo: stretched on one side and shrunk on the other."""
-    grey = luma(pixels)
+    return _stretched(pixels, luma(pixels), saturation, target, generator)
+
+
+def _stretched(
+    pixels: Pixels, middle: Tensor, value: Callable[[Pixels], Values], target: float, generator: torch.Generator
+) -> tuple[Pixels, Pixels]:
+    """The placebo is brought back as a whole to the value that the picture had, which rises with its two halves.
+
+    So it cannot change a picture as much as more than doubling the distances does; it then changes what it can.
+    """
+    away, before = pixels - middle, value(pixels)
     goal = pixels.new_full((len(pixels),), target)
-    after = solved(lambda s: (grey + s * (pixels - grey)).clamp(0, 1), saturation, goal, 0, _STRONGEST)
-    return after, _on_one_side(pixels, grey, after, generator)
-
-
-def _on_one_side(pixels: Pixels, middle: Tensor, after: Pixels, generator: torch.Generator) -> Pixels:
+    after = solved(lambda s: (middle + s * away).clamp(0, 1), value, goal, 0, _STRONGEST)
     step = halves(pixels, generator)
 
     def uneven(strength: Tensor) -> Pixels:
-        return (middle + (1 + strength * step).clamp(min=0) * (pixels - middle)).clamp(0, 1)
+        pulled = (1 + strength * step).clamp(min=0) * away
+        back = before / value(middle + pulled).clamp(min=_NOTHING)
+        return (middle + _wide(back) * pulled).clamp(0, 1)
 
-    return matched(uneven, pixels, after, _STRONGEST)
+    return after, matched(uneven, pixels, after, _STRONGEST)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

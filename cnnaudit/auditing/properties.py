@@ -31,7 +31,9 @@ _VALUES = 20  # that a column of words may have
 _RARE = 5  # pictures with a value of a column below which it is not looked at
 _SHOWN = 6
 _SWAYED = 2.33  # a z score with one chance in a hundred
-_LATTER = 0.6  # of the pictures: a cue is rather what fewer pictures have
+_LATTER = 0.6  # of the pictures: of two classes, a cue is rather what fewer pictures have
+_MARKED = {"sharpness": -1, "JPEG quality": -1, "bytes per pixel": -1}
+"""What a cue rather is, if as many have it as have not: low values of these, and high ones of others."""
 
 _MOVERS: dict[str, Mover] = {
     "brightness": move_brightness,
@@ -119,13 +121,17 @@ def _swayed(link: Link, asked: Asked) -> float | None:
 def _distinct(found: Sequence[Link], values: Values, classes: int) -> list[Link]:
     """Links of which no two say the same; of two classes, what goes with one goes against the other."""
     kept: list[Link] = []
-    order = sorted(found, key=lambda link: (-round(link.bits, 6), link.present.mean() > _LATTER, link.sign < 0))
+    order = sorted(found, key=_rank)
     for link in order:
         same_class = [other for other in kept if other.label == link.label or classes == 2]
         often = sum(other.name == link.name for other in kept) >= _A_CLASS
         if not often and not any(_alike(link, other, values) for other in same_class):
             kept.append(link)
     return kept
+
+
+def _rank(link: Link) -> tuple[float, bool, bool]:
+    return -round(link.bits, 6), bool(link.present.mean() > _LATTER), link.sign != _MARKED.get(link.name, 1)
 
 
 def _alike(link: Link, other: Link, values: Values) -> bool:
