@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import OptionError
+from cnnaudit.inspection.asking import asked_units
 from cnnaudit.inspection.claims import claim, group_claim
 from cnnaudit.inspection.exemplars import exemplars
 from cnnaudit.inspection.groups import Alike, by_class, by_part, others
@@ -67,8 +68,10 @@ def ablation(
         DataError: no picture can be read.
         ModelError: the network fails on the pictures, or a score is not finite.
     """
-    if batch_size < 1 or (isinstance(units, int) and units < 1):
-        raise OptionError(f"batch_size and units are at least 1; got {batch_size} and {units}.")
+    if batch_size < 1:
+        raise OptionError(f"batch_size is at least 1; got {batch_size}.")
+    units = asked_units(units)
+    groups = None if groups is None else [_several(group) for group in groups]
     found = photo_set(classifier, photos, classes)
     name = list(dict.fromkeys(unit_layers(classifier).values()))[-2:][0] if layer is None else layer
     channels = called(classifier, [name])[name][1][0]
@@ -112,6 +115,11 @@ def _effect(each: UnitAblation | GroupAblation) -> tuple[float, float]:
     """How much recall, and the log-odds, of any class change."""
     odds = [abs(loss.odds.value) for loss in each.classes if loss.odds]
     return max(abs(loss.change.value) for loss in each.classes), max(odds, default=0.0)
+
+
+def _several(units: Sequence[int]) -> Sequence[int]:
+    found = asked_units(units)
+    return (found,) if isinstance(found, int) else found
 
 
 def _known(layer: str, channels: int, units: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ import torch
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import ModelError, OptionError
+from cnnaudit.inspection.asking import asked_units
 from cnnaudit.inspection.best import Best
 from cnnaudit.inspection.convolutions import known_layers
 from cnnaudit.inspection.extents import extent_of
@@ -65,8 +66,9 @@ def exemplars(
         DataError: no picture can be read.
         ModelError: the network fails on the pictures, or an activation is not finite.
     """
-    if k < 1 or (isinstance(units, int) and units < 1):
-        raise OptionError(f"k and units are at least 1; got {k} and {units}.")
+    if k < 1:
+        raise OptionError(f"k is at least 1; got {k}.")
+    units = None if units is None else asked_units(units)
     found = photo_set(classifier, photos, classes)
     names = some_layers(classifier) if layers is None else known_layers(layers)
     probed = called(classifier, names)

@@ -144,8 +144,8 @@ class _Pictures(PhotoSet):
             read = {place: pixels for place in chosen.tolist() if (pixels := self._read(place)) is not None}
             if len(sizes := {tuple(pixels.shape[2:]) for pixels in read.values()}) > 1:
                 raise OptionError(
-                    f"The pixels of the pictures are of {len(sizes)} sizes, {sorted(sizes)}. Give them all one size, or "
-                    "files, which are resized."
+                    f"The pixels of the pictures are of {len(sizes)} sizes, {sorted(sizes)}. Give them all one size, "
+                    "or files, which are resized."
                 )
             if read:
                 yield torch.cat(list(read.values())), list(read)
