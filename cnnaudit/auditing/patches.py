@@ -23,6 +23,7 @@ _CUES = 12
 _A_CLASS = 3
 _LOOKED_AT = 40
 _SHOWN = 8
+_SAME = 0.8  # of the pictures that have one of two cues have both: they are one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,7 @@ def patch_cues(asked: Asked) -> list[Cue]:
         common = float(each.present[truth == each.label].mean())
         tried.append(_Tried(each, cue, common * _screened(asked, cue)))
     labels = sorted({each.label for each in found})
-    chosen = [each for label in labels for copied in (True, False) for each in _chosen(tried, label, copied)]
+    chosen = [each for label in labels for each in _chosen(tried, label)]
     return [each.cue for each in sorted(chosen, key=lambda each: (not each.candidate.copied, -each.worth))[:_CUES]]
 
 
@@ -107,15 +108,28 @@ def _screened(asked: Asked, cue: Cue) -> float:
     return max(changes, default=0.0)
 
 
-def _chosen(tried: Sequence[_Tried], label: int, copied: bool) -> list[_Tried]:
-    """A few cues of a class that share no kind: each time, of those that are worth enough, the smallest."""
-    left = [
-        each for each in tried if (each.candidate.label, each.candidate.copied) == (label, copied) and each.worth > 0
-    ]
+def _chosen(tried: Sequence[_Tried], label: int) -> list[_Tried]:
+    """A few copies and kinds of a class that do something: each time, of those that are worth enough, the smallest.
+
+    Kinds that are joined of the same ones, or are where a copy is, are not chosen beside each other.
+    """
     kept: list[_Tried] = []
-    while left and len(kept) < _A_CLASS:
-        enough = _ALMOST * max(each.worth for each in left)
-        best = min((each for each in left if each.worth >= enough), key=lambda each: each.cue.area)
-        kept.append(best)
-        left = [each for each in left if each.candidate.kinds.isdisjoint(best.candidate.kinds)]
+    for copied in (True, False):
+        left = [
+            each
+            for each in tried
+            if (each.candidate.label, each.candidate.copied) == (label, copied) and each.worth > 0
+            if not any(_together(each.candidate, other.candidate) for other in kept)
+        ]
+        for _ in range(_A_CLASS):
+            if left:
+                enough = _ALMOST * max(each.worth for each in left)
+                best = min((each for each in left if each.worth >= enough), key=lambda each: each.cue.area)
+                kept.append(best)
+                left = [each for each in left if each.candidate.kinds.isdisjoint(best.candidate.kinds)]
     return kept
+
+
+def _together(one: Candidate, other: Candidate) -> bool:
+    """Whether they are all but in the same pictures."""
+    return float((one.present & other.present).sum()) > _SAME * float((one.present | other.present).sum())
