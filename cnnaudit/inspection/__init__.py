@@ -1,4 +1,9 @@
-"""What is in a network: its layers, and which pixels each of them sees."""
+"""What a network has learned, as functions that return data.
+
+Its layers, filters and dead units; what they make of a photo, number by number; which pixels they see; which patches
+excite a unit, what pictures can be made for it, and what the network cannot do without it; and how a set of pictures
+lies in the last features.
+"""
 
 from cnnaudit.inspection.ablation import ablation
 from cnnaudit.inspection.activations import activations

@@ -118,8 +118,9 @@ def _effect(each: UnitAblation | GroupAblation) -> tuple[float, float]:
 
 
 def _several(units: Sequence[int]) -> Sequence[int]:
-    found = asked_units(units)
-    return (found,) if isinstance(found, int) else found
+    if isinstance(units, int) or isinstance(found := asked_units(units), int):
+        raise OptionError(f"A group is a list of channels; got {units!r}.")
+    return found
 
 
 def _known(layer: str, channels: int, units: Sequence[int]) -> list[int]:

@@ -77,3 +77,8 @@ def test_pictures_of_other_classes_are_not_held() -> None:
     assert found.photos is not None
     assert photo_sets.photo_set(clf, found.photos).truth is None
     assert inspection.exemplars(clf, found.photos, layers=["act"]).pictures == 20
+
+
+def test_a_group_of_units_is_a_list() -> None:
+    with pytest.raises(OptionError, match="list of channels"):
+        inspection.ablation(classifier(Small()), noise(), layer="act", groups=[2])  # pyright: ignore[reportArgumentType]
