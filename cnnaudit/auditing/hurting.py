@@ -18,6 +18,7 @@ from cnnaudit.training.metrics import share
 LEAST = 10
 """How many pictures a group needs to be called the worst."""
 _CLUSTERED = 50  # classes; of more, each is one group
+_APART = 0.1  # of accuracy, by which a cluster must surely be below its class for clusters to be groups
 _UNKNOWN = 0.1  # of the weight may lie on groups of which there is no picture
 
 
@@ -100,15 +101,26 @@ def _by_cues(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Iterator
 
 
 def _by_likeness(asked: Asked) -> Iterator[_Members]:
-    """Clusters of each class; a class whose pictures do not fall into any is one group."""
+    """Clusters of each class; a class whose pictures do not fall into any, or fare alike in all, is one group.
+
+    Last features know of the errors: their clusters differ a little in accuracy wherever there are errors at all.
+    """
+    right = asked.survey.predicted == asked.pictures.truth
     classes = list(_classes(asked))
     for label, places in classes:
         few = len(classes) <= _CLUSTERED
         parts = clustered(asked.survey.embeddings[places], seed=asked.seed) if few else torch.zeros_like(places)
-        count = int(parts.max()) + 1
+        usual = float(right[places].double().mean())
+        fares = [_share_of(right[places[parts == part]]) for part in parts.unique()]
+        count = len(fares) if min(each.high for each in fares) < usual - _APART else 1
+        parts = parts if count > 1 else torch.zeros_like(parts)
         for part in range(count):
             name = label if count == 1 else f"{label}, part {part + 1} of {count}"
             yield _Members(name, label, None, places[parts == part])
+
+
+def _share_of(right: Bool[Tensor, " n"]) -> Share:
+    return share(int(right.sum()), len(right))
 
 
 def _classes(asked: Asked) -> Iterator[tuple[str, Int64[Tensor, " n"]]]:

@@ -57,7 +57,9 @@ def described(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h
         evidence.append(f"It is a copy: {copies:.0%} of the pictures looked at hold all but the same patch.")
     if fixed:
         evidence.append(f"It is always at the same place, {place}.")
-    name = f"{_colour(colour)} {'background' if around and area >= _SMALL else 'patch'} {place}"
+    shade = _colour(colour)
+    article = "an" if shade[0] in "aeiou" else "a"
+    name = f"{shade} background {place}" if around and area >= _SMALL else f"{article} {shade} patch {place}"
     return Looks("place" if fixed else "patch", name, copied, fixed, tuple(evidence))
 
 
