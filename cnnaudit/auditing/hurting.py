@@ -42,7 +42,7 @@ def hurt(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Hurt:
     """
     right = asked.survey.predicted == asked.pictures.truth
     proved = [(cue, found) for cue, found in cues if found.verdict == "confirmed"]
-    open_ones = [(cue, found) for cue, found in cues if found.verdict == "inconclusive"]
+    open_ones = [(cue, found) for cue, found in cues if (found.verdict, found.nature) == ("inconclusive", "undecided")]
     sure = list(_by_cues(asked, proved))
     unsure = list(_by_cues(asked, open_ones))
     alike = [] if proved else list(_by_likeness(asked))
