@@ -28,7 +28,8 @@ class Constant(nn.Module):
 def cue(present: Tensor, name: str = "snow", verdict: Verdict = "confirmed") -> tuple[Cue, AuditFinding]:
     made = Cue(name, "patch", name, 1, present, 0.9, lambda operation, places, chance: None)
     finding = AuditFinding(
-        id=name, kind="patch", name=name, label="wolf", claim="", verdict=verdict, nature="shortcut", severity="high",
+        id=name, kind="patch", name=name, label="wolf", claim="", verdict=verdict,
+        nature="undecided" if verdict == "inconclusive" else "shortcut", severity="high",
         association=0.9, attribution=None, effects=(), strongest=None, evidence=(), present=int(present.sum()),
         pictures=len(present), presence=(), patches=(), edits=(), concerned=(),
     )  # fmt: skip
