@@ -88,7 +88,7 @@ def templates(views: Sequence[View], *, fewest: int, most: int = 8) -> list[Temp
     """What is copied in at least `fewest` of these pictures, the most frequent first."""
     pictures = [crops_of(view.pixels, view.labels) for view in views]
     rows = np.concatenate([each.rows for each in pictures])
-    flat = rows.reshape(len(rows), -1)
+    flat = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
     areas, segments = (np.concatenate(each) for each in zip(*[(p.areas, p.segments) for p in pictures], strict=True))
     owner = np.repeat(np.arange(len(pictures)), [len(each.rows) for each in pictures])
     left = np.ones(len(rows), bool)
@@ -105,7 +105,7 @@ def templates(views: Sequence[View], *, fewest: int, most: int = 8) -> list[Temp
             view = views[owner[place]]
             own = view.labels == segments[place]
             if not any(each.where(view.pixels)[own].mean() > _COVERED for each in found):
-                found.append(_grown(_template(view, segments[place]), views, fewest))
+                found.append(_grown(_template(view, segments[place]), views))
         left &= ~((far < _LIKE) & sized)
     return found
 
@@ -116,8 +116,11 @@ def _template(view: View, segment: int) -> Template:
     return Template(view.pixels[:, *box].copy(), view.labels[box] == segment)
 
 
-def _grown(template: Template, views: Sequence[View], fewest: int) -> Template:
-    """With what lies around it and is the same at every copy: the segment may be a part of what was copied."""
+def _grown(template: Template, views: Sequence[View]) -> Template:
+    """With what lies around it and is the same at every copy: the segment may be a part of what was copied.
+
+    What is outside of the picture at one of the copies is left out: the template would not find that copy.
+    """
     height, width = template.inside.shape
     margin = max(height, width)
     windows: list[np.ndarray] = []
@@ -128,10 +131,10 @@ def _grown(template: Template, views: Sequence[View], fewest: int) -> Template:
         if len(windows) == _WINDOWS:
             break
     stack = np.stack(windows)
-    known = np.isfinite(stack[:, 0]).sum(0) >= min(fewest, len(stack))
-    filled = np.where(known[None, None], stack, 0.0)
-    middle = np.nanmedian(filled, 0)
-    same = known & (np.sqrt(np.nanmean((filled - middle) ** 2, (0, 1))) < _SAME)
+    known = np.isfinite(stack[:, 0]).all(0)
+    filled = np.where(known, stack, 0.0)
+    middle = np.median(filled, 0)
+    same = known & (np.sqrt(((filled - middle) ** 2).mean((0, 1))) < _SAME)
     named: Any = label(same)
     seed = np.pad(template.inside, margin)
     inside = np.isin(named[0], np.unique(named[0][seed & same])) & same | seed
