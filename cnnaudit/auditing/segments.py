@@ -90,6 +90,9 @@ def _layer(classifier: Classifier) -> str | None:
 
 def _looked_at(classifier: Classifier, pixels: Pixels, layer: str) -> tuple[Tensor, Tensor]:
     """A layer's maps, `n d u v`, and their shares in the logit of each picture's answer, `n u v`, on the CPU."""
+    if classifier.one_at_a_time and len(pixels) > 1:
+        each = [_looked_at(classifier, picture, layer) for picture in pixels.split(1)]
+        return torch.cat([maps for maps, _ in each]), torch.cat([shares for _, shares in each])
     seen: list[Tensor] = []
 
     def keep(_name: str, output: Tensor) -> Tensor:
