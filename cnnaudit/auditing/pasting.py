@@ -54,10 +54,10 @@ class Pasting:
         if donor is None or other is None:
             return None
         view, with_cue, without_cue = self.scenery.views([place, donor, other])
-        where = self._region(operation, view, with_cue)
-        if where.mean() < _SMALLEST:
+        where, cue_at = self._region(operation, view, with_cue), self._shown(with_cue)
+        if where.mean() < _SMALLEST or not cue_at.any():
             return None
-        cue, ground = self._cue_of(with_cue, where), plate(without_cue.pixels, without_cue.ground)
+        cue, ground = self._cue_of(with_cue, cue_at, where), plate(without_cue.pixels, without_cue.ground)
         put, taken = pasted(view.pixels, cue, where), pasted(view.pixels, ground, where)
         after, placebo = (put, taken) if operation == "insert" else (taken, put)
         return torch.from_numpy(view.pixels), after, placebo
@@ -71,11 +71,16 @@ class Pasting:
             where = where | hole
         return where & view.ground
 
-    def _cue_of(self, donor: View, target: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c h w"]:
+    def _shown(self, donor: View) -> Bool[np.ndarray, "h w"]:
+        """The donor's cue; of one that belongs to the surroundings, what is in them."""
+        return self.where(donor) & donor.ground if self.around else self.where(donor)
+
+    def _cue_of(
+        self, donor: View, where: Bool[np.ndarray, "h w"], target: Bool[np.ndarray, "h w"]
+    ) -> Float32[np.ndarray, "c h w"]:
         """The donor's cue and nothing else; a part that may lie anywhere is moved to where it is wanted."""
-        where = self.where(donor)
         if self.around:
-            return plate(donor.pixels, where & donor.ground)
+            return plate(donor.pixels, where)
         moved = tuple(there - here for here, there in zip(_middle(where), _middle(target), strict=True))
         return plate(np.roll(donor.pixels, moved, (1, 2)), np.roll(where, moved, (0, 1)))
 
