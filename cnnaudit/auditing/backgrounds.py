@@ -8,7 +8,7 @@ from jaxtyping import Bool
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.candidates import FEWEST, SAMPLE
-from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.cues import Cue, slug
 from cnnaudit.auditing.pasting import Pasting
 from cnnaudit.auditing.patches import patches_of
 from cnnaudit.auditing.scenery import Scenery, View, kinds_of
@@ -42,7 +42,7 @@ def background_cues(asked: Asked) -> list[Cue]:
         association = _told_by(looks, (truth[drawn] == label).numpy())
         found.append(
             Cue(
-                id=f"background-{name}",
+                id=f"background-{slug(name)}",
                 kind="background",
                 name=f"the background of {name}",
                 label=label,

@@ -64,3 +64,8 @@ class Cue:
     copied: bool = False
     evidence: tuple[str, ...] = ()
     patches: Callable[[], tuple[CuePatch, ...]] = tuple
+
+
+def slug(text: str) -> str:
+    """A text as a part of an id: its letters and digits, small, with hyphens between."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

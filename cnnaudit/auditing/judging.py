@@ -14,8 +14,9 @@ LEANS = 0.2
 _SURE = 0.05  # false discoveries among what is said to be an effect
 _BESIDE, _ON = 0.5, 0.6  # share of the cue on the object: below, it lies beside; above, on it
 _MEDIUM, _HIGH = 0.35, 0.6
+CONCERNED = 200
+"""Pictures that a finding names."""
 _ENOUGH = 10  # pictures edited
-_CONCERNED = 200
 _OF_NATURE: Mapping[Nature, Verdict] = {
     "shortcut": "confirmed",
     "object": "not confirmed",
@@ -66,7 +67,7 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
         presence=_presence(asked, cue),
         patches=cue.patches(),
         edits=edits,
-        concerned=tuple(asked.pictures.names[k] for k in cue.present.nonzero().squeeze(1)[:_CONCERNED].tolist()),
+        concerned=tuple(asked.pictures.names[k] for k in cue.present.nonzero().squeeze(1)[:CONCERNED].tolist()),
     )
 
 

@@ -7,10 +7,9 @@ from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.comparing import carried
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.earlier import Outcome, Seen
+from cnnaudit.auditing.judging import CONCERNED
 from cnnaudit.errors import near_matches
 from cnnaudit.results import AuditFinding
-
-_LISTED = 200  # pictures, as many as a finding names
 
 
 def called(asked: Asked, cues: Sequence[Cue], names: Mapping[str, str], before: Outcome | None) -> list[Cue]:
@@ -40,6 +39,6 @@ def _kept(asked: Asked, cues: Sequence[Cue], before: Outcome) -> Mapping[str, st
 
 
 def _seen(asked: Asked, cue: Cue) -> Seen:
-    places = cue.present.nonzero().squeeze(1)[:_LISTED].tolist()
+    places = cue.present.nonzero().squeeze(1)[:CONCERNED].tolist()
     label = asked.classifier.labels[cue.label]
     return Seen(cue.id, cue.kind, cue.name, cue.name, label, frozenset(asked.pictures.names[k] for k in places))

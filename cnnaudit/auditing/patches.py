@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.candidates import Candidate, candidates
-from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.cues import Cue, slug
 from cnnaudit.auditing.interventions import measured
 from cnnaudit.auditing.looks import described
 from cnnaudit.auditing.pasting import Pasting
@@ -65,7 +65,7 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
     on_object = 1 - found.outer if asked.pictures.masks is None else _on_object(some, found.where)
     looks = described(some, found.where, around=on_object < 0.5)
     return Cue(
-        id=f"{looks.kind}-{found.node}-{asked.classifier.labels[found.label]}",
+        id=f"{looks.kind}-{found.node}-{slug(asked.classifier.labels[found.label])}",
         kind=looks.kind,
         name=looks.name,
         label=found.label,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import Link, links, within_classes
-from cnnaudit.auditing.cues import Cue, Editor
+from cnnaudit.auditing.cues import Cue, Editor, slug
 from cnnaudit.auditing.measures import of_files, of_pixels
 from cnnaudit.auditing.moving import MoveCast, Mover, move_brightness, move_contrast, move_saturation, move_sharpness
 from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed
@@ -164,7 +164,7 @@ def _cue(asked: Asked, link: Link, values: Values, jointly: Together | None) -> 
     edit, operations = _editor(asked, link, present, values)
     label = asked.classifier.labels[link.label]
     return Cue(
-        id=f"property-{_slug(link.name)}-{_slug(label)}",
+        id=f"property-{slug(link.name)}-{slug(label)}",
         kind="property",
         name=called(link.name, link.sign),
         label=link.label,
@@ -175,10 +175,6 @@ def _cue(asked: Asked, link: Link, values: Values, jointly: Together | None) -> 
         evidence=tuple(_evidence(asked, link, label, operations, jointly)),
         patches=partial(_pictures, asked, link, values[link.name]),
     )
-
-
-def _slug(text: str) -> str:
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
 def _evidence(
