@@ -19,7 +19,8 @@ _GRID = 8
 _BANDS = 8  # of 16 bits: one is the same in nearly all pairs in which one bit of twenty differs
 _NEIGHBOURS = 16  # compared in one band; where many pictures share it, those with the nearest other bits
 _APART = 24  # bits of 128 in which near duplicates may differ
-_ALIKE = 0.98  # correlation of the small pictures
+_ALIKE = 0.99  # correlation of the small pictures
+_AT_ONCE = 4096  # pairs
 _PLAIN = 8.0  # standard deviation, of 255, below which a picture shows too little to be compared
 
 
@@ -93,9 +94,9 @@ def candidates(bits: UInt8[np.ndarray, "n 16"]) -> Int64[np.ndarray, "p 2"]:
 
 
 def _look_alike(small: UInt8[np.ndarray, "n h w"], pairs: Int64[np.ndarray, "p 2"]) -> Bool[np.ndarray, " p"]:
-    return np.array([_correlation(small[one], small[other]) >= _ALIKE for one, other in pairs], bool)
-
-
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    first, second = (each.astype(np.float32) - each.mean() for each in (one, other))
-    return float((first * second).sum() / (np.linalg.norm(first) * np.linalg.norm(second)))
+    """Whether the small pictures of each pair correlate."""
+    flat = small.reshape(len(small), -1).astype(np.float32)
+    flat -= flat.mean(1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    parts = np.array_split(pairs, len(pairs) // _AT_ONCE + 1)
+    return np.concatenate([np.einsum("pd,pd->p", flat[part[:, 0]], flat[part[:, 1]]) >= _ALIKE for part in parts])
