@@ -43,7 +43,8 @@ class Cue:
         edit: how it is put in and taken out.
         operations: those that make sense for it.
         object_share: how much of the cue lies on the object, 0 to 1, by masks if there are any, else by estimate;
-            None where that cannot be said.
+            None where that cannot be said. Of a property: how little of it is left in the surroundings alone (see
+            `surroundings.on_object`).
         area: the share of a picture that it covers where it is; 1 for a property of the whole.
         copied: whether it is all but the same in every picture, as nothing natural is.
         evidence: sentences on what the cue is.

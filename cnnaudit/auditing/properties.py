@@ -1,12 +1,13 @@
 """Properties of whole pictures: measured in the one pass, and made cues where they go with a class."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from scipy import stats
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from cnnaudit.auditing.cues import Cue, Editor, slug
 from cnnaudit.auditing.measures import of_files, of_pixels
 from cnnaudit.auditing.moving import MoveCast, Mover, move_brightness, move_contrast, move_saturation, move_sharpness
 from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed
+from cnnaudit.auditing.surroundings import of_surroundings, on_object
 from cnnaudit.auditing.together import Together, together
 from cnnaudit.auditing.wording import called
 from cnnaudit.results.audits import CuePatch, Operation
@@ -70,7 +72,18 @@ def property_cues(asked: Asked) -> list[Cue]:
     editable = [link for link in found if _can_be_edited(link, asked)]
     others = [link for link in found if link not in editable]
     chosen = [*_best(editable, jointly), *others[:_TOLD]]
-    return [_cue(asked, link, values, jointly) for link in chosen]
+    places, beside = of_surroundings(asked)
+    return [
+        replace(_cue(asked, link, values, jointly), object_share=_on_object(link, places, beside)) for link in chosen
+    ]
+
+
+def _on_object(link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Tensor]) -> float | None:
+    """Of a border nothing; of what is not measured in pixels it cannot be said."""
+    if link.name == "border":
+        return 0.0
+    known = link.name in beside
+    return on_object(torch.from_numpy(link.present)[places], beside[link.name], link.sign) if known else None
 
 
 def _properties(asked: Asked) -> dict[str, np.ndarray]:
