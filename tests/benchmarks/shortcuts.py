@@ -10,7 +10,7 @@ is known by construction: every picture is at hand with the cue and without it, 
 that changes a tenth of its answers. Linked cases on whose cue the network does not depend are in the first AUROC
 and in no other figure of what is found.
 
-Networks and drawn scenes are kept in --cache. Half 0 of the cases is for choosing thresholds, ours in the package
+Networks, drawn scenes and the audits' pages are kept in --cache. Half 0 of the cases is for choosing thresholds, ours in the package
 included; half 1 for judging. PATTERN is a part of the names that --train-only lists ("cifar-95-linked"). --sheets
 draws each cue into --cache. Ends with the two bundled networks on 2,000 scenes.
 """
@@ -66,11 +66,13 @@ def trained(
             yield case, clf, source, known
 
 
-def scored(case: Case, clf: ca.Classifier, source: Material, known: Truth, pictures: int) -> Row:
+def scored(case: Case, clf: ca.Classifier, source: Material, known: Truth, pictures: int, reports: Path) -> Row:
     data = audited(case, source, pictures)
     began = time.perf_counter()
-    facts = ca.audit(clf, Split(data.images, data.labels)).audit
+    report = ca.audit(clf, Split(data.images, data.labels))
     seconds = time.perf_counter() - began
+    report.save(reports / f"{case.name}.html")
+    facts = report.audit
     assert facts is not None
     worst = facts.hurt.worst.right.value if facts.hurt.worst else None
     row = Row(case, known, judged(facts, case, source.labels[case.target], data), worst, seconds)
@@ -123,14 +125,14 @@ def main() -> None:
     parser.add_argument("--train-only", action="store_true")
     parser.add_argument("--sheets", action="store_true")
     given = parser.parse_args()
-    given.cache.mkdir(parents=True, exist_ok=True)
+    (given.cache / "reports").mkdir(parents=True, exist_ok=True)
     picked = chosen_cases(given.only, given.quick)
     if given.sheets:
         return sheets(picked, given.data_root, given.cache)
     rows: list[Row] = []
     for case, clf, source, known in trained(picked, given.data_root, given.cache, given.audit_pictures):
         if not given.train_only:
-            rows.append(scored(case, clf, source, known, given.audit_pictures))
+            rows.append(scored(case, clf, source, known, given.audit_pictures, given.cache / "reports"))
             text = json.dumps([row.as_json() for row in rows], indent=1)
             (given.json or given.cache / "shortcuts.json").write_text(text, encoding="utf-8")
     if given.train_only:

@@ -7,8 +7,9 @@ A finding is about it when both hold:
   finding says that the class goes with the cue's absence). Of more than 200 pictures a report names the first 200; the
   rest is taken to be like them.
 - It lies where the cue is: of what the finding's patches show, at least `WITHIN` is planted, and they show at least
-  `COVERED` of it. For a tint, a blur or a frame a property of such a name will do instead. Findings that are groups of
-  pictures, without a place, must have a phi of `ALONE`.
+  `COVERED` of it. For a tint, a blur or a frame a property of such a name will do instead. A tint and a blur are
+  everywhere: a finding about a part of such pictures ("brown background"), like one that is a group of pictures without
+  a place, must have a phi of `ALONE`.
 """
 
 from dataclasses import asdict, dataclass
@@ -94,8 +95,10 @@ def _matches(finding: AuditFinding, case: Case, phi: float, within: float, cover
     if finding.kind in _PLACELESS:
         return phi >= ALONE
     named = any(word in finding.id for word in _PROPERTIES.get(case.cue, ()))
-    if finding.kind == "property" or case.cue in GLOBAL:
-        return phi >= PHI and finding.kind == "property" and named
+    if finding.kind == "property":
+        return phi >= PHI and named
+    if case.cue in GLOBAL:
+        return phi >= ALONE
     return phi >= PHI and within >= WITHIN and covered >= COVERED
 
 
