@@ -10,9 +10,9 @@ is known by construction: every picture is at hand with the cue and without it, 
 that changes a tenth of its answers. Linked cases on whose cue the network does not depend are in the first AUROC
 and in no other figure of what is found.
 
-Networks, drawn scenes and the audits' pages are kept in --cache. Half 0 of the cases is for choosing thresholds, ours in the package
-included; half 1 for judging. PATTERN is a part of the names that --train-only lists ("cifar-95-linked"). --sheets
-draws each cue into --cache. Ends with the two bundled networks on 2,000 scenes.
+Networks, drawn scenes and the audits' pages are kept in --cache. Half 0 of the cases is for choosing thresholds, ours
+in the package included; half 1 for judging. PATTERN is a part of the names that --train-only lists
+("cifar-95-linked"). --sheets draws each cue into --cache. Ends with the two bundled networks on 2,000 scenes.
 """
 
 import argparse
