@@ -9,8 +9,13 @@ from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
 from cnnaudit.results.audits import Nature, Severity, Verdict
 from cnnaudit.training.metrics import share
 
-LEANS = 0.2
+LEANS = 0.15
 """Change of the probability of the class, over the placebo, from which on the network is said to lean on the cue."""
+COPY_LEANS = 0.05
+"""The same for a patch that is copied from picture to picture: its edit takes nothing else along.
+
+Both were chosen on one half of the cases of tests/benchmarks/shortcuts.py.
+"""
 _SURE = 0.05  # false discoveries among what is said to be an effect
 _BESIDE, _ON = 0.5, 0.6  # share of the cue on the object: below, it lies beside; above, on it
 _ALL_OVER = 0.25  # `on_object` of a property below which the surroundings have it too
@@ -47,14 +52,14 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
     strongest = max(range(len(effects)), key=lambda k: _reach(effects[k])) if effects else None
     nature, evidence = _nature(cue)
     effect = effects[strongest] if strongest is not None else None
-    verdict = _verdict(effects, nature)
+    verdict = _verdict(effects, nature, _enough(cue))
     count = int(cue.present.sum())
     return AuditFinding(
         id=cue.id,
         kind=cue.kind,
         name=cue.name,
         label=asked.classifier.labels[cue.label],
-        claim=_claim(asked, cue, effect, nature, _leans(effects)),
+        claim=_claim(asked, cue, effect, nature, _leans(effects, _enough(cue))),
         verdict=verdict,
         nature=nature,
         severity=_severity(effect, verdict),
@@ -72,7 +77,7 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
     )
 
 
-def _leans(effects: Sequence[Effect]) -> bool:
+def _leans(effects: Sequence[Effect], enough: float) -> bool:
     """Whether the network leans on the cue: putting it in does much, and taking it out agrees on the whole.
 
     Taking out alone does not count: without the cue, pictures may only have become strange. The two are weighted by
@@ -82,19 +87,23 @@ def _leans(effects: Sequence[Effect]) -> bool:
     put = [each for each in told if each.operation != "remove" and each.p_adjusted < _SURE]
     pictures = sum(each.pictures for each in told)
     whole = sum(_reach(each) * each.pictures for each in told) / max(1, pictures)
-    return whole >= LEANS and any(_reach(each) >= LEANS / 2 for each in put)
+    return whole >= enough and any(_reach(each) >= enough / 2 for each in put)
 
 
-def _rules_out(effect: Effect) -> bool:
+def _rules_out(effect: Effect, enough: float) -> bool:
     """Whether so large an effect that the network would lean on the cue is outside the interval."""
     far = -effect.difference.low if effect.operation == "remove" else effect.difference.high
-    return effect.pictures >= _ENOUGH and far < LEANS
+    return effect.pictures >= _ENOUGH and far < enough
 
 
-def _verdict(effects: Sequence[Effect], nature: Nature) -> Verdict:
-    if _leans(effects):
+def _enough(cue: Cue) -> float:
+    return COPY_LEANS if cue.copied else LEANS
+
+
+def _verdict(effects: Sequence[Effect], nature: Nature, enough: float) -> Verdict:
+    if _leans(effects, enough):
         return _OF_NATURE[nature]
-    return "not confirmed" if effects and all(map(_rules_out, effects)) else "inconclusive"
+    return "not confirmed" if effects and all(_rules_out(each, enough) for each in effects) else "inconclusive"
 
 
 def _severity(effect: Effect | None, verdict: Verdict) -> Severity:
