@@ -78,6 +78,13 @@ def measured(
     return _effect(operation, torch.cat(rows).double().numpy(), random), tuple(shown)
 
 
+def screened(asked: Asked, cue: Cue) -> float:
+    """How much the cue changes the answers in a few pictures, over the placebo; the larger of putting in and out."""
+    made = [measured(asked, cue, operation, screening=True) for operation in cue.operations]
+    changes = [each[0].difference.value * (-1 if each[0].operation == "remove" else 1) for each in made if each]
+    return max(changes, default=0.0)
+
+
 def _asked(classifier: Classifier, edited: Edited, label: int) -> Tensor:
     """Of each picture before, after and with the placebo: the class's probability, and whether it is the answer."""
     columns: list[Tensor] = []

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.candidates import Candidate, candidates
 from cnnaudit.auditing.cues import Cue, slug
-from cnnaudit.auditing.interventions import measured
+from cnnaudit.auditing.interventions import screened
 from cnnaudit.auditing.looks import described
 from cnnaudit.auditing.pasting import Pasting
 from cnnaudit.auditing.scenery import Scenery, View
@@ -51,7 +51,7 @@ def patch_cues(asked: Asked) -> list[Cue]:
         asked.told(done, min(_TRIED, len(found)))
         cue = _cue(asked, scenery, sample, each)
         common = float(each.present[truth == each.label].mean())
-        tried.append(_Tried(each, cue, common * _screened(asked, cue)))
+        tried.append(_Tried(each, cue, common * screened(asked, cue)))
     labels = sorted({each.label for each in found})
     chosen = [each for label in labels for each in _chosen(tried, label)]
     return [each.cue for each in sorted(chosen, key=lambda each: (not each.candidate.copied, -each.worth))[:_CUES]]
@@ -62,8 +62,8 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
     donors = tuple(place for place in sample if own[place]) or tuple(np.flatnonzero(own).tolist())
     without = tuple(place for place in sample if found.absent[place])
     some = scenery.views(donors[:_LOOKED_AT])
-    on_object = 1 - found.outer if asked.pictures.masks is None else _on_object(some, found.where)
-    looks = described(some, found.where, around=on_object < 0.5)
+    share = 1 - found.outer if asked.pictures.masks is None else on_object(some, found.where)
+    looks = described(some, found.where, around=share < 0.5)
     return Cue(
         id=f"{looks.kind}-{found.node}-{slug(asked.classifier.labels[found.label])}",
         kind=looks.kind,
@@ -71,9 +71,9 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
         label=found.label,
         present=torch.from_numpy(found.present),
         association=found.association,
-        edit=Pasting(scenery, found.where, on_object < 0.5, donors, without),
+        edit=Pasting(scenery, found.where, share < 0.5, donors, without),
         attribution=None if np.isnan(found.attribution) else found.attribution,
-        object_share=on_object,
+        object_share=share,
         area=found.area,
         copied=found.copied or looks.copied,
         evidence=looks.evidence,
@@ -81,8 +81,8 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
     )
 
 
-def _on_object(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]]) -> float:
-    """The share of the cue that lies on what the masks mark."""
+def on_object(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]]) -> float:
+    """The share of the cue that does not lie on the surroundings."""
     shown = [(where(view), view.ground) for view in views]
     whole = sum(int(cue.sum()) for cue, _ in shown)
     return sum(int((cue & ~ground).sum()) for cue, ground in shown) / max(1, whole)
@@ -99,13 +99,6 @@ def patches_of(
         pixels = (dimmed.transpose(1, 2, 0) * 255).round().astype(np.uint8)
         found.append(CuePatch(asked.pictures.names[place], pixels))
     return tuple(found)
-
-
-def _screened(asked: Asked, cue: Cue) -> float:
-    """How much the cue changes the answers in a few pictures, over the placebo; the larger of putting in and out."""
-    made = [measured(asked, cue, operation, screening=True) for operation in cue.operations]
-    changes = [each[0].difference.value * (-1 if each[0].operation == "remove" else 1) for each in made if each]
-    return max(changes, default=0.0)
 
 
 def _chosen(tried: Sequence[_Tried], label: int) -> list[_Tried]:

@@ -72,26 +72,31 @@ def segmented(
     Raises:
         ModelError: the network fails on the pictures.
     """
-    layer = _layer(classifier) if watched else None
+    layer = map_layer(classifier) if watched else None
     for start in range(0, len(places), BATCH):
         some = list(places[start : start + BATCH])
         pixels = pictures.read(some)
-        maps, shares = _looked_at(classifier, pixels, layer) if layer else (None, None)
+        maps, shares = looked_at(classifier, pixels, layer) if layer else (None, None)
         for k, place in enumerate(some):
             yield place, _one(pixels[k], None if maps is None else maps[k], None if shares is None else shares[k])
 
 
-def _layer(classifier: Classifier) -> str | None:
+def map_layer(classifier: Classifier) -> str | None:
+    """The layer whose maps say what a network looks at; None where it has none."""
     try:
         return find_layer(classifier, torch.full((1, classifier.channels, *classifier.input_size), 0.5))
     except NotApplicableError:
         return None
 
 
-def _looked_at(classifier: Classifier, pixels: Pixels, layer: str) -> tuple[Tensor, Tensor]:
-    """A layer's maps, `n d u v`, and their shares in the logit of each picture's answer, `n u v`, on the CPU."""
+def looked_at(classifier: Classifier, pixels: Pixels, layer: str) -> tuple[Tensor, Tensor]:
+    """A layer's maps, `n d u v`, and their shares in the logit of each picture's answer, `n u v`, on the CPU.
+
+    Raises:
+        ModelError: the network fails on the pictures.
+    """
     if classifier.one_at_a_time and len(pixels) > 1:
-        each = [_looked_at(classifier, picture, layer) for picture in pixels.split(1)]
+        each = [looked_at(classifier, picture, layer) for picture in pixels.split(1)]
         return torch.cat([maps for maps, _ in each]), torch.cat([shares for _, shares in each])
     seen: list[Tensor] = []
 
