@@ -147,7 +147,7 @@ def test_overlap_is_where_the_patches_are_left_as_they_were() -> None:
     half = data.region[1].clone()
     half[:, :4] = False
     found = replace(finding([1]), patches=(patch(data, 1, data.region[1]), patch(data, 4, half)))
-    within, covered = overlap(found, data)
+    within, covered = overlap(found, data, data.present)
     assert within > 0.95  # a grey level that dimming leaves as it was is seen as shown
     assert covered == pytest.approx((36 + int(half.sum())) / 72)
 
@@ -164,6 +164,13 @@ def test_a_finding_elsewhere_or_of_other_pictures_is_not_about_the_cue() -> None
     )
     facts = replace(_FACTS, findings=findings)
     assert [each.matched for each in judged(facts, CASE, "b", data)] == [True, False, False, False]
+
+
+def test_another_background_of_the_other_class_is_about_the_planted_one() -> None:
+    data = with_cue("background")
+    found = replace(finding([0, 2, 3, 5, 6, 8, 9, 11], label="a"), patches=(patch(data, 0, data.region[0]),))
+    case = replace(CASE, cue="background", data="scenes")
+    assert [each.matched for each in judged(replace(_FACTS, findings=(found,)), case, "b", data)] == [True]
 
 
 def test_a_property_of_the_right_name_is_about_a_blur() -> None:

@@ -6,8 +6,8 @@ A finding is about it when both hold:
   planted" is at least `PHI` for a finding about the cue's class, at most -`PHI` for one about another class (where the
   finding says that the class goes with the cue's absence). Of more than 200 pictures a report names the first 200; the
   rest is taken to be like them.
-- It lies where the cue is: of what the finding's patches show, at least `WITHIN` is planted, and they show at least
-  `COVERED` of it. For a tint, a blur or a frame a property of such a name will do instead. A tint and a blur are
+- It lies where the cue is (of a finding about another class: where it is not, but would be): of what the finding's
+  patches show, at least `WITHIN` is there, and they show at least `COVERED` of that place. For a tint, a blur or a frame a property of such a name will do instead. A tint and a blur are
   everywhere: a finding about a part of such pictures ("brown background"), like one that is a group of pictures without
   a place, must have a phi of `ALONE`.
 """
@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from cnnaudit.results.audits import AuditFacts, AuditFinding
 
@@ -46,7 +48,7 @@ class Judged:
             strongest effect's interval that is nearer to no change, at most 0.999.
         attribution, association: the finding's own, and so the evidence of heatmaps alone and of properties alone.
         phi: see above, with the sign in which it counts.
-        within, covered: the patches' places against the planted ones.
+        within, covered: the patches' places against the planted ones, see `overlap`.
         matched: whether it is about the planted cue.
     """
 
@@ -73,8 +75,9 @@ def judged(facts: AuditFacts, case: Case, target: str, data: Planted) -> tuple[J
 
 
 def _judged(finding: AuditFinding, case: Case, target: str, data: Planted) -> Judged:
-    phi = agreement(finding, data) * (1 if finding.label == target else -1)
-    within, covered = overlap(finding, data)
+    own = finding.label == target
+    phi = agreement(finding, data) * (1 if own else -1)
+    within, covered = overlap(finding, data, data.present == own)
     return Judged(
         id=finding.id,
         name=finding.name,
@@ -120,8 +123,9 @@ def agreement(finding: AuditFinding, data: Planted) -> float:
     return (n * both - found * planted) / float(np.sqrt(found * (n - found) * planted * (n - planted)))
 
 
-def overlap(finding: AuditFinding, data: Planted) -> tuple[float, float]:
-    """Of what the patches show, the share that is planted; and of what is planted there, the share they show.
+def overlap(finding: AuditFinding, data: Planted, there: Bool[Tensor, " n"]) -> tuple[float, float]:
+    """Of what the patches show, the share where the cue is or would be, in the pictures `there` alone; and of that
+    place the share they show.
 
     What a patch shows is left as it is in the picture, and the rest dimmed.
     """
@@ -132,6 +136,6 @@ def overlap(finding: AuditFinding, data: Planted) -> tuple[float, float]:
         if patch.pixels.shape != picture.shape:
             continue
         seen = torch.from_numpy((abs(patch.pixels.astype(int) - picture) <= _SAME).all(2))
-        region = data.region[place] & data.present[place]
+        region = data.region[place] & there[place]
         both, shown, planted = both + int((seen & region).sum()), shown + int(seen.sum()), planted + int(region.sum())
     return both / max(shown, 1), both / max(planted, 1)
