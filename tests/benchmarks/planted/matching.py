@@ -7,9 +7,9 @@ A finding is about it when both hold:
   finding says that the class goes with the cue's absence). Of more than 200 pictures a report names the first 200; the
   rest is taken to be like them.
 - It lies where the cue is (of a finding about another class: where it is not, but would be): of what the finding's
-  patches show, at least `WITHIN` is there, and they show at least `COVERED` of that place. For a tint, a blur or a frame a property of such a name will do instead. A tint and a blur are
-  everywhere: a finding about a part of such pictures ("brown background"), like one that is a group of pictures without
-  a place, must have a phi of `ALONE`.
+  patches show, at least `WITHIN` is there, and they show at least `COVERED` of that place. For a tint, a blur or a
+  frame a property of such a name will do instead. A tint and a blur are everywhere: a finding about a part of such
+  pictures ("brown background"), like one that is a group of pictures without a place, must have a phi of `ALONE`.
 """
 
 from dataclasses import asdict, dataclass
