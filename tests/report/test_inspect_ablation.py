@@ -1,5 +1,7 @@
 """The section of ablation: its claims, its axis, and its twin."""
 
+from dataclasses import replace
+
 import pytest
 
 from cnnaudit.inspection.claims import claim
@@ -52,7 +54,6 @@ def page(found: Ablation) -> str:
         ),
         (1, None, True, "Without channel 37 of conv4, the recall of wolf falls from 97\u202f% to 61\u202f%."),
         (0, None, True, "Without channel 37 of conv4, the recall of husky rises from 90\u202f% to 99\u202f%."),
-        (None, SNOW, True, f"{FIRES}nothing changes by more than chance."),
         (1, None, False, "Without channel 37 of conv4, only 61\u202f% of the answers “wolf” stay."),
     ],
 )
@@ -60,6 +61,31 @@ def test_claims(hurt: int | None, meaning: Meaning | None, labelled: bool, says:
     found = facts(loss("husky", 90, 99), loss("wolf", 97, 61), hurt=hurt, meaning=meaning, labelled=labelled)
     assert found.units[0].claim == says
     assert says in page(found)
+
+
+def test_a_unit_that_changes_nothing_is_one_line_of_a_closed_table() -> None:
+    quiet = facts(loss("husky", 90, 91), loss("wolf", 97, 97), meaning=SNOW).units[0]
+    assert quiet.claim == f"{FIRES}no recall and no log-odds change much by more than chance."
+    loud = facts(loss("husky", 90, 91), loss("wolf", 97, 61), hurt=1).units[0]
+    chosen = replace(quiet, chosen_for="wolf")
+    text = page(Ablation("conv4", 128, 200, True, True, (loud, chosen), ()))
+    assert text.count('<tr class="claimed">') == 1 and "<details class" in text
+    assert "More channels and groups without which nothing changes by more than chance: 1" in text
+    assert "channel 37 of conv4, firing on snow</th><td><bdi>wolf</bdi></td><td>−18 (−28 to −10)</td>" in text
+    alone = page(Ablation("conv4", 128, 200, True, True, (chosen,), ()))
+    assert '<table class="ablated">' not in alone and "Drawn is" not in alone
+
+
+def test_a_tiny_change_of_log_odds_is_not_written_as_none() -> None:
+    tiny = replace(loss("husky", 90, 60), odds=Change(-2e-3, -3.14159e-3, -1e-3))
+    assert ablation.view(facts(tiny, hurt=0)).rows[0].lines[1].odds == "−0.002 (−0.00314 to −0.001)"
+
+
+def test_columns_that_would_be_empty_are_left_out() -> None:
+    single = [replace(loss(name, 90, 60), odds=None, logit=None) for name in ("husky", "wolf")]
+    text = page(facts(*single, hurt=1))
+    assert "log-odds</th>" not in text and "logit</th>" not in text and 'colspan="6"' in text
+    assert 'colspan="8"' in page(facts(loss("husky", 90, 60), hurt=0))
 
 
 def test_where_recall_stays_the_log_odds_speak() -> None:
@@ -80,7 +106,7 @@ def test_the_axis_holds_all_intervals_and_zero() -> None:
     wolf = view.rows[0].lines[2]
     assert (wolf.change, wolf.is_named) == ("−36 (−46 to −28)", True)
     assert not view.draws_odds
-    assert wolf.answers == "36 lost, 0 won, of 100"
+    assert wolf.answers == "36 / 0 / 100"
 
 
 def test_of_many_classes_those_that_change_most_are_shown() -> None:

@@ -67,10 +67,19 @@ def test_ids_are_given_once() -> None:
 
 def test_the_table_has_memory_and_all_of_the_receptive_field() -> None:
     rows = Cells(whole().html()).rows("layers")
-    assert rows[0][-6:] == ["multiply-adds", "memory", "receptive field", "its jump", "its offset", "dead units"]
+    assert rows[0][2] == "kernel / stride / padding"
+    assert rows[0][-4:] == ["multiply-adds", "memory", "receptive field / jump / offset", "dead units"]
     deeper = rows[4]
-    assert deeper[:3] == ["3", "Conv2d", "3 × 3"]
-    assert deeper[-5:-1] == ["1.51 kB", "8 × 8", "2 × 2", "3.5 × 3.5"]
+    assert deeper[:3] == ["3", "Conv2d", "3 × 3 / 1 / 0"]
+    assert deeper[-3:-1] == ["1.51 kB", "8 × 8 / 2 / 3.5"]
+
+
+def test_sides_that_differ_are_both_given_and_dilations_where_there_are_any() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, (3, 5), stride=(1, 2), dilation=(2, 1)), nn.Flatten(), nn.LazyLinear(2))
+    network(torch.zeros(1, 3, 20, 24))
+    clf = Classifier(network, input_size=(20, 24), labels=("cat", "dog"), channels=3, name="small")
+    first = layers.table(summarize(clf), detailed=True).rows[0]
+    assert (first.window, first.seen) == ("3 × 5 / 1 × 2 / 0 / 2 × 1", "5 × 5 / 1 × 2 / 2")
 
 
 def test_sentences_are_apart() -> None:
@@ -81,7 +90,14 @@ def test_sentences_are_apart() -> None:
 def test_a_signal_s_table_has_one_number_where_a_picture_s_has_two() -> None:
     clf = Classifier(ARCHITECTURES["mnist1d-cnn"](), input_size=(1, 40), channels=1)
     rows = {row.name: row for row in layers.table(summarize(clf), detailed=True).rows}
-    assert (rows["conv3"].receptive_field, rows["conv3"].jump, rows["conv3"].offset) == ("15", "8", "7")
+    assert rows["conv3"].seen == "15 / 8 / 7"
+
+
+def test_a_signal_s_input_is_in_values() -> None:
+    model = replace(whole().model, input_size=(1, 40))
+    html = replace(whole(), model=model).html()
+    assert "<dd>40 values</dd>" in html and "of the input, in values;" in html
+    assert "<dd>20 × 24 pixels</dd>" in whole().html()
 
 
 def test_dead_units_are_counted_in_the_table() -> None:

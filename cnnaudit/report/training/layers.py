@@ -20,7 +20,11 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One layer; an empty text where it has no such property."""
+    """One layer; an empty text where it has no such property.
+
+    `window` is kernel, stride, padding and, where the table has any, dilation in one text; `seen` the receptive
+    field, its jump and its offset.
+    """
 
     name: str
     kind: str
@@ -28,13 +32,13 @@ class Row:
     stride: str
     padding: str
     dilation: str
+    window: str
     output: str
     parameters: Amount
     multiply_adds: Amount
     memory: str
     receptive_field: str
-    jump: str
-    offset: str
+    seen: str
     dead: str
 
 
@@ -63,14 +67,15 @@ def table(
 ) -> Table:
     """The network as the page shows it; `dead` has the dead units of some layers, by name."""
     counted = dead or {}
+    dilated = any(max(layer.dilation or (1,)) > 1 for layer in architecture.layers)
     return Table(
-        rows=tuple(_row(layer, architecture, counted.get(layer.name)) for layer in architecture.layers),
+        rows=tuple(_row(layer, architecture, counted.get(layer.name), dilated) for layer in architecture.layers),
         parameters=numbers.count(architecture.parameters),
         trainable=numbers.count(architecture.trainable),
         frozen=architecture.trainable < architecture.parameters,
         multiply_adds=numbers.count(architecture.multiply_adds),
         memory=numbers.size(architecture.memory),
-        dilated=any(max(layer.dilation or (1,)) > 1 for layer in architecture.layers),
+        dilated=dilated,
         folded=len(architecture.layers) > FOLDED_ABOVE,
         detailed=detailed,
         dead=None
@@ -79,9 +84,11 @@ def table(
     )
 
 
-def _row(layer: LayerFacts, whole: ArchitectureFacts, dead: DeadUnits | None) -> Row:
+def _row(layer: LayerFacts, whole: ArchitectureFacts, dead: DeadUnits | None, dilated: bool) -> Row:
     field = layer.receptive_field
     kept = slice(1, None) if _is_signal(whole) else slice(None)
+    reach = _by(field.size[kept] if field else None)
+    sides = (layer.stride, layer.padding, *((layer.dilation,) if dilated else ()))
     return Row(
         layer.name,
         layer.kind,
@@ -89,13 +96,13 @@ def _row(layer: LayerFacts, whole: ArchitectureFacts, dead: DeadUnits | None) ->
         stride=_by(layer.stride),
         padding=_by(layer.padding),
         dilation=_by(layer.dilation),
+        window=_joined(_by(layer.kernel), *map(_once, sides)),
         output=_by(layer.output_shape),
         parameters=_amount(layer.parameters, whole.parameters),
         multiply_adds=_amount(layer.multiply_adds, whole.multiply_adds),
         memory=numbers.size(layer.memory),
-        receptive_field=_by(field.size[kept] if field else None),
-        jump=_places(field.jump[kept] if field else None),
-        offset=_places(field.offset[kept] if field else None),
+        receptive_field=reach,
+        seen=_joined(reach, _once(field.jump[kept]), _once(field.offset[kept])) if field else "",
         dead=_of(len(dead.dead), dead.units) if dead else "",
     )
 
@@ -116,9 +123,14 @@ def _of(some: int, whole: int) -> str:
     return f"{numbers.count(some)} of {numbers.count(whole)}" if some else "0"
 
 
-def _places(values: Sequence[float] | None) -> str:
-    """`"1.5 × 2"`, or nothing."""
-    return " × ".join(map(numbers.number, values or ()))
+def _once(values: Sequence[float] | None) -> str:
+    """`"1.5 × 2"`, or `"1.5"` where all are the same, or nothing."""
+    texts = [numbers.number(value) for value in values or ()]
+    return texts[0] if len(set(texts)) == 1 else " × ".join(texts)
+
+
+def _joined(*texts: str) -> str:
+    return " / ".join(filter(None, texts))
 
 
 def _amount(value: int, whole: int) -> Amount:
