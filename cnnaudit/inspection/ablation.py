@@ -183,9 +183,15 @@ class _Silent:
             hurt = next(iter(_hurt(classes, comparisons)), None)
             doubted, meaning = _doubted(classes, comparisons), meanings.get(unit)
             said = claim(self.layer, unit, classes, hurt, doubted, meaning, labelled=self.run.labelled)
-            mean = float(self.surveyed.mean[unit])
-            made.append(UnitAblation(unit, mean, estimate, whole, tuple(classes), hurt, doubted, meaning, said))
+            mean, cause = float(self.surveyed.mean[unit]), self._chosen_for(unit, estimate)
+            made.append(UnitAblation(unit, mean, estimate, whole, tuple(classes), hurt, doubted, meaning, said, cause))
         return made
+
+    def _chosen_for(self, unit: int, estimate: float) -> str | None:
+        """The class of which the estimate is."""
+        if not estimate:
+            return None
+        return self.run.classifier.labels[int((self.surveyed.estimates[:, unit] - estimate).abs().argmin())]
 
     def groups(self, comparisons: int) -> list[GroupAblation]:
         """The groups; where recall changes the network is now asked about as many other units, too."""

@@ -63,6 +63,7 @@ class UnitAblation:
             active.
         meaning: what its best patches show; None where no parts are marked in the pictures.
         claim: the same in words.
+        chosen_for: the class for which it was chosen; None for a unit that was named.
     """
 
     unit: int
@@ -74,6 +75,7 @@ class UnitAblation:
     doubted: int | None
     meaning: Meaning | None
     claim: str
+    chosen_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
