@@ -10,15 +10,12 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
-from cnnaudit.auditing.clusters import clustered
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.results import AuditFinding, Group, Hurt, Share
 from cnnaudit.training.metrics import share
 
 LEAST = 10
 """How many pictures a group needs to be called the worst."""
-_CLUSTERED = 50  # classes; of more, each is one group
-_APART = 0.1  # of accuracy, by which a cluster must surely be below its class for clusters to be groups
 _UNKNOWN = 0.1  # of the weight may lie on groups of which there is no picture
 
 
@@ -35,19 +32,19 @@ class _Members:
 def hurt(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Hurt:
     """Groups of a class by each cue that is confirmed or undecided; the worst; and the accuracy without the link.
 
-    Where no cue is confirmed, pictures of a class that are alike to the network are groups too: hidden ones show as
-    clusters of the last features (Sohoni et al., "No Subclass Left Behind", NeurIPS 2020, arXiv 2011.12945). The
-    worst group is chosen on one half of the pictures and measured on the other, and the other way round, since the
-    lowest of several estimates is too low.
+    Where no cue is confirmed, classes are groups too. Clusters of the network's last features (Sohoni et al., arXiv
+    2011.12945) are not: on a network with many errors they part the right answers from the wrong ones, and their
+    accuracy says nothing of a group. The worst group is chosen on one half of the pictures and measured on the other,
+    and the other way round, since the lowest of several estimates is too low.
     """
     right = asked.survey.predicted == asked.pictures.truth
     proved = [(cue, found) for cue, found in cues if found.verdict == "confirmed"]
     open_ones = [(cue, found) for cue, found in cues if (found.verdict, found.nature) == ("inconclusive", "undecided")]
     sure = list(_by_cues(asked, proved))
     unsure = list(_by_cues(asked, open_ones))
-    alike = [] if proved else list(_by_likeness(asked))
-    groups = sorted((_group(each, right) for each in (*sure, *unsure, *alike)), key=_first_the_worst)
-    worst = _worst(sure or [*unsure, *alike], right, asked.seed)
+    whole = [] if proved else list(_by_class(asked))
+    groups = sorted((_group(each, right) for each in (*sure, *unsure, *whole)), key=_first_the_worst)
+    worst = _worst(sure or [*unsure, *whole], right, asked.seed)
     return Hurt(tuple(groups), worst, _unlinked(asked, proved[0][0], right) if proved else None)
 
 
@@ -100,27 +97,9 @@ def _by_cues(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Iterator
                     yield _Members(f"{label} {word} {found.name}", label, found.id, places[state])
 
 
-def _by_likeness(asked: Asked) -> Iterator[_Members]:
-    """Clusters of each class; a class whose pictures do not fall into any, or fare alike in all, is one group.
-
-    Last features know of the errors: their clusters differ a little in accuracy wherever there are errors at all.
-    """
-    right = asked.survey.predicted == asked.pictures.truth
-    classes = list(_classes(asked))
-    for label, places in classes:
-        few = len(classes) <= _CLUSTERED
-        parts = clustered(asked.survey.embeddings[places], seed=asked.seed) if few else torch.zeros_like(places)
-        usual = float(right[places].double().mean())
-        fares = [_share_of(right[places[parts == part]]) for part in parts.unique()]
-        count = len(fares) if min(each.high for each in fares) < usual - _APART else 1
-        parts = parts if count > 1 else torch.zeros_like(parts)
-        for part in range(count):
-            name = label if count == 1 else f"{label}, part {part + 1} of {count}"
-            yield _Members(name, label, None, places[parts == part])
-
-
-def _share_of(right: Bool[Tensor, " n"]) -> Share:
-    return share(int(right.sum()), len(right))
+def _by_class(asked: Asked) -> Iterator[_Members]:
+    for label, places in _classes(asked):
+        yield _Members(label, label, None, places)
 
 
 def _classes(asked: Asked) -> Iterator[tuple[str, Int64[Tensor, " n"]]]:

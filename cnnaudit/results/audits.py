@@ -144,7 +144,7 @@ class Group:
 
     Attributes:
         name: in words ("husky with snow").
-        finding: the id of the cue's finding; None where groups were found without a cue.
+        finding: the id of the cue's finding; None for a whole class.
     """
 
     name: str
