@@ -4,20 +4,23 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.splits import Dataset, Files, Split
-from cnnaudit.errors import CnnAuditError, OptionError
+from cnnaudit.errors import CnnAuditError, LayerError, NotApplicableError, OptionError
 from cnnaudit.inspecting.material import material
 from cnnaudit.inspecting.sections import SECTIONS, Asked
 from cnnaudit.inspection import summarize
+from cnnaudit.inspection.convolutions import chosen_convolutions, convolutions
 from cnnaudit.inspection.failing import arose_in
+from cnnaudit.inspection.points import find_point
+from cnnaudit.inspection.watching import called
 from cnnaudit.memory import is_out_of_memory
 from cnnaudit.pictures import Picture
 from cnnaudit.provenance import run_facts
@@ -61,14 +64,14 @@ def inspect_model(
     Raises:
         ModelError: the network fails on a grey picture.
         OptionError, DataError, ImageError: there is no such dataset or photo, or it cannot be read.
-        LayerError: there is no such layer.
+        LayerError: there is no such layer, it does not run, it has no channels, or the walk's is no convolution.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     tell = progress or (lambda _section, _done, _total: None)
-    named = None if layers is None else tuple(dict.fromkeys(layers))
-    for name in (*(named or ()), *([walk] if walk is not None else [])):
-        find_module(classifier, name)
+    named = _suitable(classifier, layers, walk)
     found = material(classifier, data, photo, data_root=data_root, seed=seed, drawn=partial(tell, "pictures"))
+    if walk is not None and found.photo is None:
+        raise OptionError(f"There is no photo to walk through {walk!r} with. Give one with --photo, or --data.")
     tell("layers", 0, 0)
     architecture = summarize(classifier)
     made: dict[str, Any] = {}
@@ -93,6 +96,26 @@ def inspect_model(
     )
     run = run_facts(classifier, seed=seed, started=started, command=command)
     return Report("inspect", replace(run, seconds=time.perf_counter() - clock), classifier.facts(), inspection=facts)
+
+
+def _suitable(classifier: Classifier, layers: Sequence[str] | None, walk: str | None) -> tuple[str, ...] | None:
+    """The named layers, each once; what no section could show is refused before anything is computed.
+
+    Raises:
+        LayerError: there is no such layer, it does not run, it has no channels, or the walk's is no convolution.
+        ModelError: the network fails on a grey picture.
+    """
+    named = None if layers is None else tuple(dict.fromkeys(layers))
+    if named:
+        for name in named:
+            find_point(classifier, name)
+        with suppress(NotApplicableError):  # it cannot be watched: that is said section by section
+            called(classifier, named)
+    if walk is not None:
+        chosen_convolutions(classifier, [walk])
+        if walk not in convolutions(classifier):
+            raise LayerError(f"{classifier.name} does not run {walk!r} when it is evaluated. Name a layer that runs.")
+    return named
 
 
 def _reason(error: Exception, classifier: Classifier) -> str:

@@ -13,6 +13,7 @@ from cnnaudit.inspecting.material import Material
 from cnnaudit.inspection.convolutions import convolutions
 from cnnaudit.inspection.effective_field import MASS
 from cnnaudit.inspection.photo_sets import Photos
+from cnnaudit.inspection.points import layer_of
 from cnnaudit.inspection.units import some_layers
 from cnnaudit.results import (
     Ablation,
@@ -61,12 +62,19 @@ class Asked:
 def stages(asked: Asked, most: int = _LAYERS) -> list[str]:
     """The layers that were named, else the last convolution at each size of maps: at most so many, the last ones."""
     if asked.layers is not None:
-        return list(asked.layers)
+        return list(_modules(asked) or ())
     ran = convolutions(asked.classifier)
     sizes = {each.name: each.output_shape[1:] for each in asked.architecture.layers if each.name in ran}
     names = list(sizes)
     ends = [name for name, after in zip(names, [*names[1:], ""], strict=True) if sizes.get(after) != sizes[name]]
     return ends[-most:]
+
+
+def _modules(asked: Asked) -> tuple[str, ...] | None:
+    """The layers that were named, without the functions behind them."""
+    if asked.layers is None:
+        return None
+    return tuple(dict.fromkeys(layer_of(asked.classifier.network, name) for name in asked.layers))
 
 
 def _blocks(asked: Asked) -> Blocks:
@@ -104,13 +112,13 @@ def _sample(asked: Asked) -> tuple[Pixels, str]:
 
 
 def _filters(asked: Asked) -> Filters:
-    named = asked.layers and [name for name in asked.layers if name in convolutions(asked.classifier)]
+    named = asked.layers and [name for name in _modules(asked) or () if name in convolutions(asked.classifier)]
     return inspection.filters(asked.classifier, layers=named or None)
 
 
 def _activations(asked: Asked) -> Activations:
     photo, image = _photo(asked)
-    found = inspection.activations(asked.classifier, photo, layers=asked.layers, stage="activation")
+    found = inspection.activations(asked.classifier, photo, layers=_modules(asked), stage="activation")
     return replace(found, image=image.name)
 
 
@@ -143,7 +151,9 @@ def _exemplars(asked: Asked) -> Exemplars:
         )
     ran = {each.name: place for place, each in enumerate(asked.architecture.layers)}  # without whole blocks
     found = (layer for part in parts for layer in part.layers)
-    return replace(parts[0], layers=tuple(sorted(found, key=lambda each: ran.get(each.layer, len(ran)))))
+    network = asked.classifier.network
+    order = sorted(found, key=lambda each: ran.get(layer_of(network, each.layer), len(ran)))
+    return replace(parts[0], layers=tuple(order))
 
 
 def _feature_visualization(asked: Asked) -> Visualizations:

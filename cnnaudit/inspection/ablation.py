@@ -18,6 +18,7 @@ from cnnaudit.inspection.watching import Progress, called
 from cnnaudit.results import Ablation, GroupAblation, Loss, Meaning, Share, UnitAblation
 
 _LEVEL = 0.05
+_LEAST = 0.05  # change of log-odds that is told of: of many pictures the least one is sure
 
 
 def ablation(
@@ -47,9 +48,10 @@ def ablation(
     Args:
         photos: as in `exemplars`. Where the classes are not known, or not the network's own, what it answers with
             all its units counts as right.
-        layer: a module that returns one tensor with channels; by default the last but one activation function
-            behind a convolution. Behind the last, maps are often only averaged, and a unit's mean then shifts
-            all classes alike. Unless it is named, groups that fire on the same are also of a few other layers.
+        layer: a module that returns one tensor with channels, or a place behind one (`conv1:ReLU`); by default the
+            last but one activation function behind a convolution. Behind the last, maps are often only averaged,
+            and a unit's mean then shifts all classes alike. Unless it is named, groups that fire on the same are
+            also of a few other layers.
         units: at most how many, or which channels.
         groups: channels of the layer to silence together; none where units are named, unless groups are.
         classes: the true class of each picture, where `photos` does not say.
@@ -251,9 +253,13 @@ def _hurt(classes: Sequence[Loss], comparisons: int) -> list[int]:
 
 
 def _doubted(classes: Sequence[Loss], comparisons: int) -> int | None:
-    falling = [
-        place
+    """The place of one whose log-odds surely change, and not by too little to matter: a fall, else the largest rise."""
+    sure = {
+        place: loss.odds.value
         for place, loss in enumerate(classes)
-        if loss.odds and loss.odds.value < 0 and loss.odds_p * comparisons <= _LEVEL
-    ]
-    return max(falling, key=lambda place: classes[place].activity, default=None)
+        if loss.odds and abs(loss.odds.value) >= _LEAST and loss.odds_p * comparisons <= _LEVEL
+    }
+    falls = [place for place, change in sure.items() if change < 0]
+    if falls:
+        return max(falls, key=lambda place: classes[place].activity)
+    return max(sure, key=lambda place: sure[place], default=None)

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from cnnaudit.report.numbers import count, percent
 from cnnaudit.results import GroupAblation, Loss, Meaning
 
-_NOTHING = "nothing changes by more than chance"
-
 
 def claim(
     layer: str,
@@ -18,7 +16,7 @@ def claim(
     *,
     labelled: bool,
 ) -> str:
-    """What a unit fires on, where that is sure, and what changes without it: recall, else log-odds, else nothing.
+    """What a unit fires on, where that is sure, and what changes without it: recall, else log-odds, if any do.
 
     Without known classes, recall counts the pictures that the network still answers as it does with the unit.
     """
@@ -47,7 +45,9 @@ def _effect(classes: Sequence[Loss], hurt: Sequence[int], doubted: int | None, *
     if hurt:
         changed = [classes[place] for place in hurt]
         return _recall(changed) if labelled else _answers(changed)
-    return _odds(None if doubted is None else classes[doubted])
+    if doubted is None:
+        return f"no {'recall' if labelled else 'answers'} and no log-odds change much by more than chance"
+    return _odds(classes[doubted])
 
 
 def _either(parts: Sequence[str]) -> str:
@@ -78,10 +78,8 @@ def _answers(changed: Sequence[Loss]) -> str:
     return said + "".join(f", and {percent(loss.after.value)} of “{loss.label}”" for loss in more)
 
 
-def _odds(loss: Loss | None) -> str:
-    if loss is None or loss.odds is None:
-        return _NOTHING
-    before, after = (
-        f"{value:.2f}".replace("-", "−") for value in (loss.odds_before, loss.odds_before + loss.odds.value)
-    )
-    return f"the mean log-odds of {loss.label} in its pictures fall from {before} to {after}"
+def _odds(loss: Loss) -> str:
+    change = loss.odds.value if loss.odds else 0.0
+    before, after = (f"{value:.2f}".replace("-", "−") for value in (loss.odds_before, loss.odds_before + change))
+    way = "fall" if change < 0 else "rise"
+    return f"the mean log-odds of {loss.label} in its pictures {way} from {before} to {after}"

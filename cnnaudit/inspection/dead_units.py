@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.inspection.best import Still
 from cnnaudit.inspection.convolutions import known_layers
 from cnnaudit.inspection.photo_sets import Photos, photo_set
+from cnnaudit.inspection.points import find_point
 from cnnaudit.inspection.units import unit_layers
 from cnnaudit.inspection.watching import Progress, called, watch
 from cnnaudit.results import DeadUnits
@@ -24,14 +24,15 @@ def dead_units(
 ) -> dict[str, DeadUnits]:
     """The channels that have one and the same value at every position of every picture, in one pass.
 
-    They are watched behind the activation function where that is a module, so a ReLU that is never passed
-    counts; a channel of a layer without one is only dead if the layer makes nothing of its input.
+    They are watched behind the activation function, be it a module of its own, a function, or one that serves several
+    layers, so a ReLU that is never passed counts. A channel of a layer whose output goes elsewhere first, such as into
+    a residual sum, is only dead if the layer makes nothing of its input.
 
     Args:
         photos: a dataset (its first test counts) or a part of one, pixels `n c h w` in [0, 1], a folder of
             pictures, or a list of files.
-        layers: modules that return channels, which are watched themselves; by default all convolutions and linear
-            layers that run.
+        layers: modules that return channels, which are watched themselves, or places behind them (`conv1:ReLU`); by
+            default all convolutions and linear layers that run.
         batch_size: pictures that the network is given at a time; by default the smaller they are, the more.
         progress: told after each batch.
 
@@ -62,4 +63,4 @@ def dead_units(
 
 def _is_by_token(classifier: Classifier, layer: str, shape: tuple[int, ...]) -> bool:
     """Whether a linear layer runs at many places, so that what comes first behind the batch is no channel."""
-    return isinstance(find_module(classifier, layer), nn.Linear) and len(shape) > 1
+    return isinstance(find_point(classifier, layer), nn.Linear) and len(shape) > 1

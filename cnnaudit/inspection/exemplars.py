@@ -16,6 +16,7 @@ from cnnaudit.inspection.convolutions import known_layers
 from cnnaudit.inspection.extents import extent_of
 from cnnaudit.inspection.meanings import Meanings, Parts
 from cnnaudit.inspection.photo_sets import Photos, PhotoSet, photo_set
+from cnnaudit.inspection.points import layer_of
 from cnnaudit.inspection.receptive_field import receptive_fields
 from cnnaudit.inspection.units import some_layers
 from cnnaudit.inspection.watching import Progress, called, watch
@@ -47,8 +48,9 @@ def exemplars(
     Args:
         photos: a dataset (its first test counts) or a part of one at the network's input size, pixels
             `n c h w` in [0, 1], a folder of pictures, or a list of files.
-        layers: modules that return `n c h w`, `n c length` or `n c`; by default up to four activation
-            functions behind convolutions, spread through the network, the last among them.
+        layers: modules that return `n c h w`, `n c length` or `n c`, or places behind them (`conv1:ReLU`); by
+            default up to four activation functions behind convolutions, spread through the network, the last
+            among them.
         k: patches a unit.
         units: channels, the same ones of each layer; or how many of each: those whose best patches stand out
             most (see `UnitExemplars.prominence`); by default all.
@@ -80,7 +82,8 @@ def exemplars(
         classifier, found, calls, lambda name, *seen: best[name].add(*seen), batch_size=batch_size, progress=progress
     )
     fields = receptive_fields(classifier)
-    watched = [_watched(name, fields.get(name), probed[name][1], best[name], k, units) for name in names]
+    holders = {name: layer_of(classifier.network, name) for name in names}
+    watched = [_watched(name, fields.get(holders[name]), probed[name][1], best[name], k, units) for name in names]
     cut = _cut(classifier, found, watched)
     return Exemplars(
         pictures,

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import OptionError
+from cnnaudit.errors import ModelError, NotApplicableError, OptionError
 from cnnaudit.inspection.units import before_bounded
 from cnnaudit.inspection.visualizing.batching import Counted, batches
 from cnnaudit.inspection.visualizing.grouping import groups
@@ -107,7 +107,7 @@ def _climbable(classifier: Classifier, objectives: Sequence[Objective]) -> list[
     """Climbed before activation functions that have an upper limit."""
     layers = {layer for objective in objectives for layer in objective.layers if layer}
     before: dict[str, str] = {}
-    with suppress(Exception):  # a forward may raise anything; that is told when pictures of the size are tried
+    with suppress(ModelError, NotApplicableError):  # what a forward raises is told when pictures are tried
         before = before_bounded(classifier, layers)
     return [objective.through(before) for objective in objectives]
 

@@ -12,6 +12,7 @@ from cnnaudit.errors import LayerError
 from cnnaudit.inspection.convolutions import is_convolution
 from cnnaudit.inspection.failing import probe
 from cnnaudit.inspection.operations import tensors
+from cnnaudit.inspection.points import layer_of
 from cnnaudit.inspection.tracing import Call, trace
 
 _CHANNELS_FIRST = (
@@ -29,7 +30,8 @@ def by_place(classifier: Classifier, layers: Sequence[str]) -> frozenset[str]:
     Raises:
         ModelError: the network fails on a grey picture.
     """
-    named = {name: classifier.network.get_submodule(name) for name in layers}
+    holders = {name: layer_of(classifier.network, name) for name in layers}
+    named = {layer: classifier.network.get_submodule(layer) for layer in holders.values()}
     if all(is_convolution(module) or isinstance(module, _CHANNELS_FIRST) for module in named.values()):
         return frozenset()
     turning = _Turning()
@@ -37,7 +39,8 @@ def by_place(classifier: Classifier, layers: Sequence[str]) -> frozenset[str]:
         probe(classifier)
     if not turning.met:
         return frozenset()
-    return frozenset(call.name for call in trace(classifier) if call.name in named and _is_by_place(call))
+    found = {call.name for call in trace(classifier) if call.name in named and _is_by_place(call)}
+    return frozenset(name for name, layer in holders.items() if layer in found)
 
 
 def need_channels_first(classifier: Classifier, layers: Sequence[str]) -> None:

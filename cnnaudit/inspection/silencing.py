@@ -11,6 +11,7 @@ from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
 from cnnaudit.devices import EXACT, agreement
 from cnnaudit.errors import CnnAuditError, LayerError
+from cnnaudit.inspection import points
 from cnnaudit.inspection.watching import laid_out
 from cnnaudit.shapes import Pixels
 from cnnaudit.twins import can_have_twin
@@ -90,11 +91,12 @@ class Survey:
         leaves: list[Tensor] = []
 
         def seen(name: str, output: object) -> Tensor:
-            leaves.append(single(name, output).detach().requires_grad_(self._estimating))
+            maps = single(name, output)  # of a later call in series it hangs on the earlier ones
+            leaves.append(maps.clone() if maps.requires_grad else maps.detach().requires_grad_(self._estimating))
             return leaves[-1].clone()
 
         network = self._classifier.network
-        watched = hooks.watched({self._layer: network.get_submodule(self._layer)}, seen)
+        watched = points.watched(network, [self._layer], seen)
         with hooks.borrowed(network), watched, torch.set_grad_enabled(self._estimating):
             logits = self._classifier.logits(pixels)
             truth = logits.argmax(1) if truth is None else truth.to(logits.device)
@@ -161,7 +163,6 @@ class Silenced:
         self._sets = [torch.tensor(list(units), device=classifier.device) for units in sets]
         self._mean = mean.to(classifier.device, classifier.dtype)
         self._network = laid_out(classifier, (layer,))
-        self._module = {layer: self._network.get_submodule(layer)}
         self._together: bool | None = None
 
     def logits(self, pixels: Pixels) -> Float[Tensor, "u n k"]:
@@ -190,7 +191,7 @@ class Silenced:
             def seen(name: str, output: object, units: Tensor = units) -> Tensor:
                 return self._without(single(name, output).clone(), units)
 
-            with hooks.watched(self._module, seen):
+            with points.watched(self._network, [self._layer], seen):
                 made.append(self._read(given, len(given)))
         return torch.stack(made)
 
@@ -205,7 +206,7 @@ class Silenced:
                 self._without(wide[place], units)
             return wide.flatten(0, 1)
 
-        with hooks.watched(self._module, seen):
+        with points.watched(self._network, [self._layer], seen):
             scores = self._read(given, copies * n)
         return scores.view(copies, n, -1)
 

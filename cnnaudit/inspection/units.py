@@ -1,119 +1,185 @@
-"""The layers whose channels count as a network's units: convolutions, taken behind their activation functions."""
+"""The places where a network's units are read: convolutions, behind their activation functions."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import activation, batchnorm, instancenorm, normalization
+from torch.overrides import TorchFunctionMode
 
 from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import NotApplicableError
 from cnnaudit.inspection.convolutions import is_convolution
-
-_NORMS = (batchnorm._BatchNorm, instancenorm._InstanceNorm, normalization.GroupNorm)
-_BOUNDED = (nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softsign, nn.LogSigmoid)  # ReLU6 is a Hardtanh
+from cnnaudit.inspection.failing import probe
+from cnnaudit.inspection.following import BOUNDED, FUNCTIONS, Following, version
+from cnnaudit.inspection.operations import tensors
+from cnnaudit.inspection.points import behind
 
 
 def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, str]:
-    """For each convolution, in the order in which they run, the module behind which its units are read.
+    """For each convolution, in the order in which they run, the place where its units are read.
 
-    That is the activation function which is given the convolution's output, itself or normalised, where both
-    are modules that are called once; else the last of them that is one. With `linear` the linear layers too.
+    That is behind the activation function which is given the convolution's output, itself or normalised, if nothing
+    else is: a module that is called once, or `layer:function` (see `points`) where it is a function, or a module
+    that serves several layers. Else it is the normalisation, or the convolution. With `linear` the linear layers too.
 
     Raises:
         NotApplicableError: the network has no convolution, nor a linear layer where these count.
+        ModelError: it fails on a grey picture.
     """
-    return {layer: names[-1] for layer, names in _followed(classifier, linear=linear).found().items()}
+    return {layer: read.place for layer, read in _read(classifier, linear=linear).items()}
 
 
 def before_bounded(classifier: Classifier, layers: Iterable[str]) -> dict[str, str]:
-    """Which of these modules are activation functions with an upper limit, and the module whose output each is given.
+    """Which of these places lie behind activation functions with an upper limit, and the module that gives to each.
 
     Behind them pictures that differ in what a unit makes of them come to the same value; they rise, so before them
-    the order is what it is behind. Only modules that are called once are met, as in `unit_layers`.
-    """
-    modules = dict(classifier.network.named_modules())
-    bounded = {layer for layer in layers if isinstance(modules.get(layer), _BOUNDED)}
-    if not bounded:
-        return {}
-    behind = _followed(classifier, linear=True)
-    ends = [names[-2:] for names in behind.found().values() if len(names) > 1 and names[-1] in bounded]
-    return {last: given for given, last in ends if behind.is_once(given)}
-
-
-def _followed(classifier: Classifier, *, linear: bool) -> "_Behind":
-    """What the outputs of convolutions, and of linear layers where these count, go through for a grey picture.
+    the order is what it is behind. Only modules that are called once count as givers.
 
     Raises:
-        NotApplicableError: the network has no convolution, nor a linear layer where these count.
+        NotApplicableError: the network has neither a convolution nor a linear layer.
+        ModelError: it fails on a grey picture.
     """
-    modules = {
-        name: module
-        for name, module in classifier.network.named_modules()
-        if _has_units(module, linear) or isinstance(module, _NORMS) or type(module).__module__ == activation.__name__
-    }
-    watchable = {name: module for name, module in modules.items() if not isinstance(module, torch.jit.ScriptModule)}
-    behind = _Behind({name for name, module in watchable.items() if _has_units(module, linear)}, watchable)
-    grey = torch.full((1, classifier.channels, *classifier.input_size), 0.5, device=classifier.device)
-    watched = hooks.watched(watchable, behind.returned)
-    with hooks.borrowed(classifier.network), torch.no_grad(), hooks.fed(watchable, behind.given), watched:
-        classifier.logits(grey)
-    if not behind.passed:
-        raise NotApplicableError(f"{classifier.name} has no convolution that can be watched. Name layers that run.")
-    return behind
-
-
-def _has_units(module: nn.Module, linear: bool) -> bool:
-    return is_convolution(module) or (linear and isinstance(module, nn.Linear))
+    asked = frozenset(layers)
+    found = _read(classifier, linear=True).values() if asked else ()
+    return {read.place: read.given for read in found if read.place in asked and read.bounded and read.given}
 
 
 def some_layers(classifier: Classifier, most: int = 4) -> tuple[str, ...]:
-    """At most so many of these modules, spread evenly through the network, the last one among them."""
+    """At most so many of these places, spread evenly through the network, the last one among them."""
     layers = list(dict.fromkeys(unit_layers(classifier).values()))
     step = max(1.0, len(layers) / most)
     chosen = {round(len(layers) - 1 - step * number) for number in range(min(most, len(layers)))}
     return tuple(layers[place] for place in sorted(chosen))
 
 
-class _Behind:
-    """Follows the tensors that some layers return through the modules that take them.
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Where a layer's units are read.
 
     Attributes:
-        passed: by layer, the modules that its output went through, itself included.
+        given: the module whose output the activation function there is given; None where there is none.
+        bounded: whether that function has an upper limit.
     """
 
-    def __init__(self, layers: Set[str], modules: Mapping[str, nn.Module]) -> None:
-        self._layers, self._modules = layers, modules
-        self.passed: dict[str, list[str]] = {}
-        self._times: Counter[str] = Counter()
-        self._followed: dict[int, tuple[Tensor, str]] = {}  # holding a tensor keeps its id its own
-        self._taken: dict[str, str] = {}
+    place: str
+    given: str | None = None
+    bounded: bool = False
 
-    def given(self, name: str, inputs: tuple[Any, ...]) -> None:
-        followed = self._followed.pop(id(inputs[0]), None) if inputs else None
-        if followed and name not in self._layers:
-            self._taken[name] = followed[1]
+
+def _read(classifier: Classifier, *, linear: bool) -> dict[str, _Read]:
+    modules = {
+        name: module
+        for name, module in classifier.network.named_modules()
+        if name and not isinstance(module, torch.jit.ScriptModule) and not any(True for _ in module.children())
+    }
+    followed = _Behind({name for name, module in modules.items() if _has_units(module, linear)})
+    with followed, hooks.watched(modules, followed.returned), hooks.intercepted(followed.replacements()):
+        probe(classifier)
+    if not (found := followed.found()):
+        raise NotApplicableError(f"{classifier.name} has no convolution that can be watched. Name layers that run.")
+    return found
+
+
+def _has_units(module: nn.Module, linear: bool) -> bool:
+    return is_convolution(module) or (linear and isinstance(module, nn.Linear))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """What a layer returned at one call, or what a norm or an activation function then made of it.
+
+    Attributes:
+        version: of the tensor at that time; later it may have been written to.
+        function: the activation function's name; empty where it was none.
+        modules: those that returned this tensor, the innermost first.
+    """
+
+    tensor: Tensor  # holding it keeps its id its own
+    version: int
+    function: str = ""
+    modules: list[str] = field(default_factory=list)
+
+
+class _Behind(TorchFunctionMode):
+    """Follows what some layers return, call by call, and counts what else takes it on the way."""
+
+    def __init__(self, layers: Set[str]) -> None:
+        super().__init__()
+        self._layers = layers
+        self._following = Following(self._taken)
+        self._calls: list[tuple[str, list[_Step]]] = []
+        self._latest: dict[int, _Step] = {}
+        self._times: Counter[str] = Counter()
+        self._uses: Counter[tuple[int, int]] = Counter()
+
+    def replacements(self) -> Mapping[Callable[..., Any], Callable[..., Any]]:
+        """For `hooks.intercepted`, inside of this."""
+        return self._following.replacements()
 
     def returned(self, name: str, output: Any) -> None:
+        """A module has returned."""
         self._times[name] += 1
-        layer = name if name in self._layers else self._taken.pop(name, None)
-        if layer is None or not isinstance(output, Tensor):
+        if not isinstance(output, Tensor):
             return
-        self.passed.setdefault(layer, []).append(name)
-        if name == layer or isinstance(self._modules[name], _NORMS):
-            self._followed[id(output)] = output, layer
+        if name in self._layers:
+            self._following.follow(output, len(self._calls))
+            self._calls.append((name, [self._step(output, "")]))
+        if (step := self._latest.get(id(output))) is not None:
+            step.modules.append(name)
 
-    def found(self) -> dict[str, list[str]]:
-        """These modules as far as the last that is called once, by layer."""
-        return {layer: self._once(names) or [layer] for layer, names in self.passed.items()}
+    def found(self) -> dict[str, _Read]:
+        """Where each layer's units are read."""
+        by_layer: dict[str, list[Sequence[_Step]]] = {}
+        for name, steps in self._calls:
+            by_layer.setdefault(name, []).append(self._alone(steps))
+        return {layer: self._place(layer, calls) for layer, calls in by_layer.items()}
 
-    def is_once(self, name: str) -> bool:
-        """Whether a module is called once."""
-        return self._times[name] == 1
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = {id(each): each for each in tensors([*args, *(kwargs or {}).values()])}
+        taken = [(number, version(each)) for number, each in given.items() if number in self._latest]
+        result = func(*args, **(kwargs or {}))
+        if tensors(result):
+            self._uses.update(taken)
+        return result
 
-    def _once(self, names: list[str]) -> list[str]:
-        last = max((place for place, name in enumerate(names) if self.is_once(name)), default=-1)
-        return names[: last + 1]
+    def _taken(self, number: int, result: Tensor, passed: tuple[str, ...]) -> None:
+        function = passed[-1] if passed[-1] in FUNCTIONS else ""
+        self._calls[number][1].append(self._step(result, function))
+
+    def _step(self, tensor: Tensor, function: str) -> _Step:
+        self._latest[id(tensor)] = step = _Step(tensor, version(tensor), function)
+        return step
+
+    def _alone(self, steps: Sequence[_Step]) -> Sequence[_Step]:
+        """As far as each is taken by the next alone: what goes two ways is read before it does."""
+        ends = (place for place, step in enumerate(steps, 1) if self._uses[id(step.tensor), step.version] > 1)
+        return steps[: next(ends, len(steps))]
+
+    def _place(self, layer: str, calls: Sequence[Sequence[_Step]]) -> _Read:
+        functions = {steps[-1].function for steps in calls}
+        if len(calls) > 1:
+            if len(functions) == 1 and "" not in functions:
+                return _Read(behind(layer, functions.pop()))
+            once = [name for steps in calls for step in steps if (name := self._once(step))]
+            return _Read([layer, *once][-1])
+        names = [self._once(step) for step in calls[0]]
+        place = next(name for name in reversed(names) if name)
+        function = functions.pop()
+        if not function:
+            return _Read(place)
+        given = names[-2] if len(names) > 1 else None
+        return _Read(names[-1] or behind(place, function), given, function in BOUNDED)
+
+    def _once(self, step: _Step) -> str | None:
+        """The first module that returned this and is called once."""
+        return next((name for name in step.modules if self._times[name] == 1), None)

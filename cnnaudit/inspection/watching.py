@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from cnnaudit import hooks
-from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.devices import EXACT, agreement
-from cnnaudit.errors import DataError, LayerError, NotApplicableError, OptionError
+from cnnaudit.errors import DataError, LayerError, OptionError
+from cnnaudit.inspection import points
 from cnnaudit.inspection.failing import batch_errors, forward_errors, probe
 from cnnaudit.inspection.layouts import by_place, not_channels_first
 from cnnaudit.inspection.operations import tensors
@@ -64,7 +64,6 @@ def watch(
     if batch_size is not None and batch_size < 1:
         raise OptionError(f"batch_size is at least 1; got {batch_size}.")
     network = laid_out(classifier, tuple(calls))
-    modules = {name: network.get_submodule(name) for name in calls}
     layout = torch.contiguous_format if network is classifier.network else torch.channels_last
     device, dtype = classifier.device, classifier.dtype
     normalise = normaliser(classifier.mean, classifier.std, device, layout)
@@ -75,7 +74,8 @@ def watch(
             where = torch.tensor(places, device=device)
             batch = _Batch(calls, partial(_handed, seen, where))
             given = normalise(pixels).to(dtype, memory_format=layout)  # which one channel alone does not tell
-            with batch_errors(classifier, pixels), hooks.watched(modules, batch.returned), suppress(_Stop):
+            told = batch_errors(classifier, pixels)
+            with told, points.watched(network, tuple(calls), batch.returned), suppress(_Stop):
                 network(given)
             batch.check(classifier)
             done += len(places)
@@ -92,6 +92,7 @@ def called(
     """How often each layer is called for a grey picture, and the shape of what it returns, without the batch.
 
     Args:
+        layers: modules, or places behind them (see `points`).
         required: whether each layer must do; else those that do not are left out.
 
     Raises:
@@ -99,12 +100,10 @@ def called(
         NotApplicableError: the network is scripted, and what its layers return cannot be watched.
         ModelError: the network fails on a grey picture.
     """
-    modules = {name: find_module(classifier, name) for name in layers}
-    if any(isinstance(module, torch.jit.ScriptModule) for module in modules.values()):
-        raise NotApplicableError(f"{classifier.name} is scripted: what its layers return cannot be watched.")
-    found, reasons, rows = _probed(classifier, modules, 1 if classifier.one_at_a_time else 2)
+    points.need_watchable(classifier, layers)
+    found, reasons, rows = _probed(classifier, layers, 1 if classifier.one_at_a_time else 2)
     if rows - {2} and not classifier.one_at_a_time:
-        alone, reasons_alone, rows = _probed(classifier, modules, 1)
+        alone, reasons_alone, rows = _probed(classifier, layers, 1)
         if rows == {1} and all(found[name][0] == 2 * times for name, (times, _) in alone.items()):
             classifier.one_at_a_time = True  # since it takes its batch apart itself
             found, reasons = alone, reasons_alone
@@ -119,7 +118,7 @@ def called(
 
 
 def _probed(
-    classifier: Classifier, modules: Mapping[str, nn.Module], pictures: int
+    classifier: Classifier, layers: Sequence[str], pictures: int
 ) -> tuple[dict[str, tuple[int, tuple[int, ...]]], dict[str, LayerError], set[int]]:
     """What `called` returns, what is wrong with other layers, and how many rows they return."""
     found: dict[str, tuple[int, tuple[int, ...]]] = {}
@@ -137,7 +136,7 @@ def _probed(
         except LayerError as error:
             reasons.setdefault(name, error)
 
-    with hooks.watched(modules, seen):
+    with points.watched(classifier.network, layers, seen):
         probe(classifier, pictures)
     return found, reasons, rows
 
@@ -223,7 +222,7 @@ def _does_the_same(classifier: Classifier, network: nn.Module, layers: Sequence[
     with forward_errors(classifier, "pictures of noise"):
         expected = classifier.read(classifier.network(given.clone()), _TRIED)
     try:
-        with hooks.watched({name: network.get_submodule(name) for name in layers}, lambda name, _: ran.add(name)):
+        with points.watched(network, layers, lambda name, _: ran.add(name)):
             scores = classifier.read(network(given.to(memory_format=torch.channels_last)), _TRIED)
     except Exception:  # a forward may rely on its layout
         return False

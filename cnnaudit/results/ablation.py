@@ -59,8 +59,8 @@ class UnitAblation:
         classes: in the order of the network's labels; those without a picture are left out.
         hurt: the place in `classes` of the one whose recall changes most, where that is more than chance at 5 %
             for all classes and units together; else None.
-        doubted: likewise of the one whose log-odds fall; of several that do, the one in which the unit is most
-            active.
+        doubted: likewise of one whose log-odds change, by at least 0.05: of those that fall the one in which the
+            unit is most active; else the one that rises most.
         meaning: what its best patches show; None where no parts are marked in the pictures.
         claim: the same in words.
         chosen_for: the class for which it was chosen; None for a unit that was named.

@@ -111,7 +111,8 @@ class DeadUnits:
 
     Attributes:
         layer: the one that has these channels.
-        behind: the module behind which they were watched, such as its activation function.
+        behind: the module behind which they were watched, such as its activation function, or `layer:function` where
+            that is no module of its own.
         units: how many channels there are.
         dead: those whose value there was the same everywhere in all pictures.
         pictures: how many.

@@ -88,6 +88,20 @@ def test_progress_tells_of_every_section() -> None:
     assert list(dict.fromkeys(told)) == ["layers", *SECTIONS]
 
 
+def test_a_place_behind_a_layer_is_shown_where_there_are_channels() -> None:
+    torch.manual_seed(0)
+    relu = nn.ReLU()
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), relu, nn.Conv2d(4, 6, 2), relu, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)
+    )
+    asked = Classifier(network, input_size=(8, 8), labels=toys.LABELS, channels=1)
+    found = facts(ca.inspect_model(asked, data=toys.dataset(), layers=["2:ReLU"]))
+    assert found.skipped == {}
+    assert found.exemplars is not None and found.ablation is not None and found.activations is not None
+    assert [each.layer for each in found.exemplars.layers] == ["2:ReLU"] == [found.ablation.layer]
+    assert [each.layer for each in found.activations.layers] == ["2"]
+
+
 def test_named_layers_are_shown() -> None:
     found = facts(ca.inspect_model(classifier(), layers=["0"]))
     assert found.fields is not None
@@ -99,6 +113,9 @@ def test_named_layers_are_shown() -> None:
     [
         ({"layers": ["features.1"]}, LayerError, "features.1"),
         ({"walk": "nowhere"}, LayerError, "nowhere"),
+        ({"walk": "8", "data": toys.dataset()}, LayerError, "Name a convolution"),
+        ({"walk": "0"}, OptionError, "no photo"),
+        ({"layers": ["0:tanh"]}, LayerError, "does not run"),
         ({"data": "minst"}, OptionError, "mnist"),
         ({"photo": "no.png"}, CnnAuditError, "no.png"),
     ],

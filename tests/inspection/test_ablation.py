@@ -140,7 +140,7 @@ def test_a_change_by_chance_is_not_claimed() -> None:
     images = (pictures(6, classifier) * 255).byte()
     found = ablation(classifier, Split(images, torch.arange(6) % 3), layer="1", units=2)
     assert all(each.hurt is None for each in found.units)
-    assert all("nothing changes by more than chance" in each.claim for each in found.units)
+    assert all("no recall and no log-odds change much by more than chance" in each.claim for each in found.units)
 
 
 # Groups
@@ -233,7 +233,7 @@ def test_units_that_fire_on_the_same_are_silenced_together() -> None:
     fire = "4 of 10 channels of 1 fire on field or sky"
     assert both.claim == f"{fire}; without them, the recall of {lost} falls from 100\u202f% to 0\u202f%."
     assert (groups["animal",].hurt, groups["animal",].others) == ((), None)
-    assert "nothing changes" in groups["animal",].claim
+    assert "no recall and no log-odds change" in groups["animal",].claim
     assert found.groups[0] is both
     assert {each.layer for each in found.groups} == {"1"}  # all of the other layer's units are no group
 

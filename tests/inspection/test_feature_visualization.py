@@ -85,7 +85,7 @@ def test_every_objective_reaches_what_hooks_say() -> None:
     vector = torch.tensor([3.0, 0, -4, *[0.0] * 9])
     parts = [
         channel("features.3", 2), neuron("features.3", 1), neuron("features.0", 4, (3, 30)),
-        direction("features.3", vector), class_logit(clf, 3), channel("head.1", 7),
+        direction("features.3", vector, name="features.3, direction"), class_logit(clf, 3), channel("head.1", 7),
     ]  # fmt: skip
     mixed = parts[0] + 2 * parts[3] - parts[4] / 4
     found = visualize_feature(clf, [*parts, mixed, -parts[1]], steps=4)

@@ -1,7 +1,10 @@
 """Where the units of convolutions are read."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -9,6 +12,7 @@ import cnnaudit as ca
 from cnnaudit.errors import NotApplicableError
 from cnnaudit.inspection.units import before_bounded, some_layers, unit_layers
 from tests import networks
+from tests.inspection import small_networks
 
 
 def test_behind_normalisation_and_activation() -> None:
@@ -19,11 +23,25 @@ def test_behind_normalisation_and_activation() -> None:
     assert found["features.18.0"] == "features.18.2"
 
 
-def test_a_module_that_is_called_several_times_is_passed_over() -> None:
+def test_behind_a_module_that_serves_several_layers() -> None:
     found = unit_layers(ca.Classifier(torchvision.models.resnet18(num_classes=4), input_size=(32, 32)))
-    assert found["layer1.0.conv1"] == "layer1.0.bn1"
+    assert found["layer1.0.conv1"] == "layer1.0.bn1:ReLU"
+    assert found["layer1.0.conv2"] == "layer1.0.bn2"  # what comes behind is a sum
     assert found["conv1"] == "relu"
-    assert unit_layers(networks.classifier("in_place"))["stem"] == "norm"
+    assert unit_layers(networks.classifier("in_place")) == {"stem": "norm:ReLU", "block": "block", "last": "last:ReLU"}
+
+
+def test_what_goes_two_ways_is_read_before_it_does() -> None:
+    """Of `x * sigmoid(x)` the sigmoid is not what the units say; nor is a sum in place the convolution's own."""
+    gate = small_networks.Small(lambda net, x: (y := net.one(x)) * torch.sigmoid(y))
+    assert unit_layers(small_networks.classifier(gate))["one"] == "one"
+
+    def added(net: small_networks.Small, x: Tensor) -> Tensor:
+        y, z = net.act(net.one(x)), net.one(x)
+        z += y
+        return torch.relu(z)
+
+    assert unit_layers(small_networks.classifier(small_networks.Small(added)))["one"] == "act"
 
 
 def test_activations_with_an_upper_limit_have_something_before_them() -> None:
@@ -35,8 +53,16 @@ def test_activations_with_an_upper_limit_have_something_before_them() -> None:
     assert before_bounded(ca.Classifier(network, input_size=(2, 2)), ["2", "4", "5"]) == {"4": "3"}
 
 
-def test_functions_are_not_seen() -> None:
-    assert unit_layers(networks.classifier("functional")) == {"first": "first", "second": "second"}
+@pytest.mark.parametrize("function", [F.relu6, lambda x: F.hardtanh(x, 0, 6, True), lambda x: x.clamp_(0, 6)])
+def test_functions_with_an_upper_limit_have_something_before_them(function: Callable[[Tensor], Tensor]) -> None:
+    classifier = small_networks.classifier(small_networks.Small(lambda net, x: function(net.one(x))))
+    place = unit_layers(classifier)["one"]
+    assert place in ("one:ReLU6", "one:clamp")
+    assert before_bounded(classifier, [place]) == {place: "one"}
+
+
+def test_behind_functions() -> None:
+    assert unit_layers(networks.classifier("functional")) == {"first": "first:ReLU", "second": "second:ReLU"}
 
 
 def test_linear_layers_where_asked_for() -> None:

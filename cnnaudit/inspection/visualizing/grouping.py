@@ -9,6 +9,7 @@ from cnnaudit.attribution.layers import find_layer
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import ModelError, NotApplicableError
 from cnnaudit.geometry import known_size
+from cnnaudit.inspection.layouts import need_channels_first
 from cnnaudit.inspection.visualizing.forms import faster
 from cnnaudit.inspection.visualizing.objectives import Objective
 from cnnaudit.inspection.visualizing.watching import Form, Probe, Watcher, grey_picture
@@ -60,6 +61,7 @@ def _grouped(
     groups = []
     for layers, places in by_layers.items():
         probe = Watcher(classifier, layers).probe(grey_picture(classifier, size))
+        need_channels_first(classifier, sorted(filter(None, layers)))
         for place in places:
             for term in objectives[place].terms:
                 term.check(probe.shapes[term.layer])

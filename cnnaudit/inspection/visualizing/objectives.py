@@ -1,5 +1,6 @@
 """What a picture is made for: units, classes and directions, and their sums and differences."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -138,6 +139,10 @@ class Objective:
             return NotImplemented
         return Objective(self.terms + other.terms)
 
+    def __radd__(self, other: object) -> "Objective":
+        """`sum` begins with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __mul__(self, factor: float) -> "Objective":
         if isinstance(factor, bool) or not isinstance(factor, int | float):
             return NotImplemented
@@ -176,6 +181,8 @@ def neuron(layer: str, index: int, place: Sequence[int] | None = None) -> Object
 def direction(layer: str, vector: Tensor, *, name: str = "") -> Objective:
     """A direction in a layer's space of channels: the scalar product with it, of length 1, at all places.
 
+    Without a name, six characters that stand for its numbers tell it from others.
+
     Raises:
         OptionError: `vector` is not one row of finite numbers, or zero.
     """
@@ -185,7 +192,8 @@ def direction(layer: str, vector: Tensor, *, name: str = "") -> Objective:
         raise OptionError(
             f"A direction is a vector of finite numbers, a number a channel, not all 0; got {tuple(values.shape)}."
         )
-    return Objective((Term(name or f"{layer}, direction", layer, values / length),))
+    values = values / length
+    return Objective((Term(name or f"{layer}, direction {_print(values)}", layer, values),))
 
 
 def class_logit(classifier: Classifier, label: str | int) -> Objective:
@@ -197,6 +205,11 @@ def class_logit(classifier: Classifier, label: str | int) -> Objective:
     index = classifier.index(label)
     name = classifier.labels[index]
     return Objective((Term(name if name.startswith("class ") else f"class {name}", None, index),))
+
+
+def _print(values: Tensor) -> str:
+    """Six characters by which one direction is told from another."""
+    return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest()[:6]
 
 
 def _text(term: Term, *, first: bool) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnaudit import hooks
-from cnnaudit.attribution.layers import find_module
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import CnnAuditError, LayerError, ModelError, NotApplicableError
+from cnnaudit.inspection import points
 from cnnaudit.memory import is_out_of_memory
 from cnnaudit.shapes import Pixels
 
@@ -45,16 +44,22 @@ class Watcher:
 
     Raises:
         LayerError: there is no such layer; the message names near matches.
+        NotApplicableError: the network is scripted, and what its layers return cannot be watched.
     """
 
     def __init__(self, classifier: Classifier, layers: frozenset[str | None], form: Form | None = None) -> None:
         self._classifier, self._layers = classifier, layers
         self._form = form or Form(classifier.network)
-        names = [name for name in sorted(filter(None, layers)) if find_module(classifier, name)]
-        self._modules = {name: self._form.network.get_submodule(name) for name in names}
+        self._names = sorted(filter(None, layers))
+        points.need_watchable(classifier, self._names)
 
     def outputs(self, pixels: Pixels) -> dict[str | None, Tensor]:
-        """What the layers return, `n channels *places`, float or whatever the network computes in."""
+        """What the layers return, `n channels *places`, float or whatever the network computes in.
+
+        Raises:
+            ModelError: the network fails on the pictures; but memory that runs out is for the caller.
+            LayerError: a layer does not run, or returns nothing that has channels.
+        """
         found: dict[str | None, Tensor] = {}
 
         def seen(name: str, output: Any) -> None:
@@ -65,15 +70,25 @@ class Watcher:
 
         given = self._classifier.normalised(pixels).to(self._classifier.dtype)
         given = given.contiguous(memory_format=self._form.layout)
-        with hooks.watched(self._modules, seen):
+        with points.watched(self._form.network, self._names, seen):
             try:
                 returned = self._form.network(given)
             except _SeenEnough:
                 return found
+            except CnnAuditError:
+                raise
+            except Exception as error:  # a forward may raise anything
+                if is_out_of_memory(error):
+                    raise
+                own = " x ".join(map(str, self._classifier.input_size))
+                raise ModelError(
+                    f"{self._classifier.name} fails on pictures of {pixels.shape[2]} x {pixels.shape[3]}: {error}. "
+                    f"Leave size out for its own, {own}."
+                ) from error
         return self._with_logits(found, returned, len(pixels))
 
     def probe(self, pixels: Pixels) -> Probe:
-        """The same for one picture, with the network's failures told apart.
+        """The same for one picture.
 
         Raises:
             ModelError: the network fails on it.
@@ -89,18 +104,8 @@ class Watcher:
                 kept[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        try:
-            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                outputs = self.outputs(pixels.requires_grad_())
-        except CnnAuditError:
-            raise
-        except Exception as error:  # whatever a user's forward raises
-            if is_out_of_memory(error):
-                raise
-            raise ModelError(
-                f"{self._classifier.name} fails on a picture of {pixels.shape[2]} x {pixels.shape[3]}: {error}. "
-                f"Leave size out for its own, {' x '.join(map(str, self._classifier.input_size))}."
-            ) from error
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            outputs = self.outputs(pixels.requires_grad_())
         for name, each in outputs.items():
             if not each.requires_grad:
                 raise NotApplicableError(
@@ -120,7 +125,7 @@ class Watcher:
         return first.clone()  # an activation behind it may work in place
 
     def _with_logits(self, found: dict[str | None, Tensor], returned: Any, n: int) -> dict[str | None, Tensor]:
-        missing = [name for name in self._modules if name not in found]
+        missing = [name for name in self._names if name not in found]
         if missing:
             raise LayerError(
                 f"{self._classifier.name} does not run {missing[0]!r} when it is evaluated, or cannot be watched "
