@@ -193,12 +193,18 @@ def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature, leans:
     turn = -1 if effect.operation == "remove" else 1
     value, low, high = _turned(effect.difference, turn)
     subject, verb = (words.format(name=name, label=label) for words in _DONE[effect.operation])
-    numbers = f"(95 % interval {low:.2f} to {high:.2f}; the placebo alone: {turn * effect.placebo.value:.2f})"
+    alone = _plain(turn * effect.placebo.value)
+    numbers = f"(95 % interval {_plain(low)} to {_plain(high)}; the placebo alone: {alone})"
     if value < _NOTHING:
-        did = f"hardly changes P({label}), by {value:.2f} over the placebo {numbers}"
+        did = f"hardly changes P({label}), by {_plain(value)} over the placebo {numbers}"
     else:
         did = f"{verb} P({label}) by {value:.2f} over the placebo {numbers}"
     return f"{subject} {did}; {seen} have it.{_after(nature, leans)}"
+
+
+def _plain(value: float) -> str:
+    """Two decimals; nothing has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _turned(change: Change, turn: int) -> tuple[float, float, float]:
