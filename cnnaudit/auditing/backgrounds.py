@@ -3,16 +3,15 @@
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.candidates import FEWEST, SAMPLE
 from cnnaudit.auditing.cues import Cue, slug
+from cnnaudit.auditing.cutting import cut
 from cnnaudit.auditing.pasting import Pasting
 from cnnaudit.auditing.patches import patches_of
-from cnnaudit.auditing.scenery import Scenery, View, kinds_of
-from cnnaudit.auditing.segments import segmented
+from cnnaudit.auditing.scenery import View
 
 _FOLDS = 5
 
@@ -25,12 +24,8 @@ def background_cues(asked: Asked) -> list[Cue]:
     """
     if asked.pictures.masks is None:
         return []
-    n, truth = len(asked.pictures), asked.pictures.truth
-    drawn = torch.randperm(n, generator=torch.Generator().manual_seed(asked.seed))[:SAMPLE].sort().values.tolist()
-    parts = dict(segmented(asked.classifier, asked.pictures, drawn, watched=False))
-    scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed), watched=False)
-    for place, part in parts.items():
-        scenery.hold(place, part)
+    truth = asked.pictures.truth
+    scenery, drawn = cut(asked, SAMPLE)
     looks = np.stack([_look(view) for view in scenery.views(drawn)])
     found: list[Cue] = []
     for label in truth.unique().tolist():
@@ -39,7 +34,7 @@ def background_cues(asked: Asked) -> list[Cue]:
         if min(len(donors), len(without)) < FEWEST:
             continue
         name = asked.classifier.labels[label]
-        association = _told_by(looks, (truth[drawn] == label).numpy())
+        association = _told_by(looks, (truth[list(drawn)] == label).numpy())
         found.append(
             Cue(
                 id=f"background-{slug(name)}",

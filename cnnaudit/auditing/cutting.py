@@ -1,0 +1,26 @@
+"""Some of the pictures, drawn and cut into parts without the network: what most edits are made of."""
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.scenery import Scenery, kinds_of
+from cnnaudit.auditing.segments import segmented
+
+
+def cut(asked: Asked, most: int) -> tuple[Scenery, tuple[int, ...]]:
+    """All pictures, with kinds of parts learned from at most so many of them; and the places of those."""
+    places = drawn(asked, torch.ones(len(asked.pictures), dtype=torch.bool), most)
+    parts = dict(segmented(asked.classifier, asked.pictures, places, watched=False))
+    scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed), watched=False)
+    for place, part in parts.items():
+        scenery.hold(place, part)
+    return scenery, places
+
+
+def drawn(asked: Asked, some: Bool[Tensor, " n"], most: int) -> tuple[int, ...]:
+    """The places of at most so many of these pictures, at random, in rising order."""
+    fitting = some.nonzero().squeeze(1)
+    order = torch.randperm(len(fitting), generator=torch.Generator().manual_seed(asked.seed))[:most]
+    return tuple(fitting[order].sort().values.tolist())
