@@ -1,0 +1,172 @@
+"""Effects against formulas, intervals against SciPy's bootstrap, p against all patterns of signs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from model_state import differences, model_state
+from planted import Breaking, Reddish, asked, grey, tag
+from scipy import stats
+from torch import nn
+
+from cnnaudit.auditing import interventions as module
+from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.cues import Cue, Edited
+from cnnaudit.auditing.interventions import MOST, SCREENED, measured, recipients
+from cnnaudit.errors import ModelError
+from cnnaudit.results.audits import Operation
+
+DRAWS = 4999
+
+
+def random() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 0.6])
+def test_chance_is_the_share_of_all_patterns_of_signs(shift: float) -> None:
+    values = np.random.default_rng(1).standard_normal(10) * 0.8 + shift
+    exact = np.mean([np.dot(signs, values) >= values.sum() - 1e-12 for signs in product((-1, 1), repeat=10)])
+    error = np.sqrt(exact * (1 - exact) / DRAWS)
+    assert module._chance(values, random()) == pytest.approx(exact, abs=4 * error + 1 / DRAWS)
+
+
+def test_chance_is_never_nothing_and_is_one_where_nothing_differs() -> None:
+    assert module._chance(np.ones(60), random()) == 1 / (DRAWS + 1)
+    assert module._chance(np.zeros(60), random()) == 1
+
+
+def test_intervals_are_scipys_percentile_bootstrap() -> None:
+    values = np.random.default_rng(2).gamma(1.0, size=40)
+    found = module._mean(values, torch.randint(40, (DRAWS, 40), generator=random()).numpy())
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=DRAWS, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    error = 4 * values.std() / np.sqrt(40) * np.sqrt(0.025 * 0.975 / DRAWS) / stats.norm.pdf(1.96)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1.5 * error)
+    assert found.value == pytest.approx(values.mean())
+
+
+class Put:
+    """Puts a red tag into the upper left corner, or takes what is there out; the placebo is blue, or the same again.
+
+    Attributes:
+        asked_for: the places of every call.
+    """
+
+    def __init__(self, given: Asked, never: Sequence[int] = ()) -> None:
+        self.given, self.never, self.asked_for = given, never, []
+
+    def __call__(self, operation: Operation, places: Sequence[int], random: torch.Generator) -> Edited | None:
+        self.asked_for += [places]
+        kept = tuple(place for place in places if place not in self.never)
+        if not kept:
+            return None
+        before = self.given.pictures.read(kept)
+        after, placebo = before.clone(), before.clone()
+        after[:, :, :6, :6] = tag() if operation == "insert" else 0.5
+        placebo[:, :, :6, :6] = tag().flip(0) if operation == "insert" else before[:, :, :6, :6]
+        return Edited(kept, before, after, placebo)
+
+
+def cue(given: Asked, edit: Put, *, operations: tuple[Operation, ...] = ("remove", "insert")) -> Cue:
+    return Cue("patch-1-tagged", "patch", "a tag", 1, given.pictures.truth == 1, 0.9, edit, operations)
+
+
+def tagged_corner(net: nn.Module | None = None, count: int = 300) -> tuple[Asked, Put, Cue]:
+    pixels, truth = grey(count, size=16), torch.arange(count) % 2
+    pixels[truth == 1, :, :6, :6] = tag()
+    given = asked(net or Reddish(slope=80.0), pixels, truth)
+    edit = Put(given)
+    return given, edit, cue(given, edit)
+
+
+def test_effects_are_the_formula_s_and_the_placebo_does_nothing() -> None:
+    given, _, planted = tagged_corner()
+    [(_, effects, edits)] = module.tested(given, [planted])
+    without, with_tag = (1 / (1 + np.exp(3 - 80 * red / 256)) for red in (0, 18 * 0.6 + 18 * 0.3))
+    turn = {"remove": -1, "insert": 1}
+    for effect in effects:
+        expected = turn[effect.operation] * (with_tag - without)
+        for change in (effect.effect, effect.difference):
+            assert (change.value, change.low, change.high) == pytest.approx((expected,) * 3, abs=1e-6)
+        assert (effect.placebo.low, effect.placebo.high) == pytest.approx((0, 0), abs=1e-7)
+        assert (effect.pictures, effect.flips, effect.placebo_flips) == (MOST, MOST, 0)
+        assert effect.p == effect.p_adjusted == 1 / (DRAWS + 1)
+    assert [edit.operation for edit in edits] == ["remove"] * 3 + ["insert"] * 3
+    for edit in edits:
+        place = int(edit.name[:3])
+        shown = given.pictures.read([place])[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+        assert (edit.before == shown).all()
+        assert edit.probability_before == pytest.approx(with_tag if edit.operation == "remove" else without, abs=1e-6)
+
+
+def test_those_who_are_edited_are_of_the_class_with_it_or_of_others_without_it() -> None:
+    given, edit, planted = tagged_corner()
+    planted = replace(planted, present=torch.arange(300) < 150)
+    assert recipients(given, planted, "remove") == list(range(1, 150, 2))
+    assert recipients(given, planted, "insert") == list(range(150, 300, 2))
+    module.tested(given, [planted])
+    assert {place for places in edit.asked_for for place in places} <= {*range(1, 150, 2), *range(150, 300, 2)}
+
+
+def test_pictures_on_which_cues_are_chosen_are_not_those_on_which_they_are_tested() -> None:
+    given, edit, planted = tagged_corner()
+    measured(given, planted, "insert", screening=True)
+    chosen = {place for places in edit.asked_for for place in places}
+    edit.asked_for.clear()
+    measured(given, planted, "insert")
+    seen = [place for places in edit.asked_for for place in places]
+    assert len(chosen) == SCREENED and len(seen) == len(set(seen)) == MOST
+    assert chosen.isdisjoint(seen)
+
+
+def test_what_cannot_be_edited_has_no_effect() -> None:
+    given, _, planted = tagged_corner()
+    assert measured(given, replace(planted, edit=lambda *_: None), "insert") is None
+    [(_, effects, edits)] = module.tested(given, [replace(planted, present=torch.zeros(300, dtype=torch.bool))])
+    assert [each.operation for each in effects] == ["insert"] and len(edits) == 3
+    few = replace(planted, edit=Put(given, never=range(1, 300)))
+    assert measured(given, few, "insert") is None  # a single picture is left
+    assert module.tested(given, []) == []
+
+
+def test_ps_are_adjusted_over_all_cues_and_operations_as_benjamini_and_hochberg_say() -> None:
+    given, edit, planted = tagged_corner()
+    half = replace(planted, operations=("insert",))
+
+    def faint(operation: Operation, places: Sequence[int], random: torch.Generator) -> Edited | None:
+        edited = edit(operation, places, random)
+        assert edited is not None
+        put = torch.rand(len(places), generator=random) < 0.52
+        return replace(
+            edited,
+            after=torch.where(put[:, None, None, None], edited.after, edited.placebo),
+            placebo=torch.where(put[:, None, None, None], edited.placebo, edited.after),
+        )
+
+    found = module.tested(given, [planted, *(replace(half, edit=faint) for _ in range(2)), half])
+    effects = [each for _, some, _ in found for each in some]
+    order = sorted(effects, key=lambda each: each.p)
+    lowest = 1.0
+    for rank in range(len(order), 0, -1):
+        lowest = min(lowest, order[rank - 1].p * len(order) / rank)
+        assert order[rank - 1].p_adjusted == pytest.approx(lowest)
+    assert len(effects) == 5 and effects[2].p > 0.01 > effects[0].p
+
+
+def test_the_same_seed_gives_the_same_bits_and_everything_is_as_before() -> None:
+    net = Breaking(slope=80.0).train()
+    given, _, planted = tagged_corner(net)
+    before = model_state(net)
+    (_, one, shown), (_, other, again) = module.tested(given, [planted])[0], module.tested(given, [planted])[0]
+    assert one == other and [each.after.tobytes() for each in shown] == [each.after.tobytes() for each in again]
+    assert differences(before, model_state(net)) == []
+    net.left = iter(range(7))
+    before = model_state(net)
+    with pytest.raises(ModelError, match="broken on purpose"):
+        module.tested(given, [planted])
+    assert differences(before, model_state(net)) == []

@@ -1,0 +1,132 @@
+"""Kinds of segments against planted ones, painting over against a search of all pixels, pasting against its mask."""
+
+import numpy as np
+import pytest
+import torch
+from made_up import clouds
+from planted import Convolutional, classifier, discs, pictures
+from scipy.ndimage import distance_transform_cdt
+from sklearn.metrics import adjusted_rand_score
+from torch import Tensor
+
+from cnnaudit.auditing import scenery as module
+from cnnaudit.auditing.scenery import KINDS, Kinds, Scenery, kinds_of, pasted, plate, rows_of
+from cnnaudit.auditing.segments import Segmented, segmented
+
+
+def part(colour: np.ndarray, *, border: np.ndarray | None = None, features: np.ndarray | None = None) -> Segmented:
+    """Segments in stripes, of one area."""
+    count = len(colour)
+    return Segmented(
+        labels=np.repeat(np.arange(count, dtype=np.uint8)[:, None], 4, 1),
+        area=np.full(count, 1 / count, np.float32),
+        border=np.full(count, 1 / count, np.float32) if border is None else border.astype(np.float32),
+        colour=colour.astype(np.float32),
+        features=(np.zeros((count, 0)) if features is None else features).astype(np.float32),
+        attribution=np.full(count, np.nan, np.float32),
+    )
+
+
+def scenery(pixels: Tensor, *, masks: Tensor | None = None) -> Scenery:
+    given, shown = classifier(Convolutional(), pixels), pictures(pixels, masks=masks)
+    parts = [each for _, each in segmented(given, shown, range(len(pixels)))]
+    return Scenery(given, shown, kinds_of(parts, 0))
+
+
+def test_planted_kinds_are_found() -> None:
+    draw = np.random.default_rng(0)
+    centres = draw.permutation(
+        np.stack(np.meshgrid([0, 1.0], [0, 1.0], [0, 1.0], [0, 1.0], [0, 1.0]), -1).reshape(-1, 5)
+    )
+    truth = draw.integers(0, KINDS, (60, 10))
+    shown = [part(centres[own] + 0.01 * draw.standard_normal((10, 5))) for own in truth]
+    kinds = kinds_of(shown, seed=0)
+    found = np.concatenate([kinds.of(each) for each in shown])
+    assert adjusted_rand_score(truth.ravel(), found) > 0.95
+
+
+def test_there_are_no_more_kinds_than_different_segments() -> None:
+    shown = [part(np.eye(3)[[0, 1, 2]]) for _ in range(5)]
+    kinds = kinds_of(shown, seed=0)
+    assert len(kinds.centres) == 3
+    assert sorted(kinds.of(shown[0])) == [0, 1, 2]
+    assert len(kinds_of([part(np.ones((1, 2)))], seed=0).centres) == 1
+
+
+def test_a_kind_is_the_nearest_centre_and_colours_weigh_as_much_as_features() -> None:
+    draw = np.random.default_rng(1)
+    shown = [part(draw.random((8, 6)), features=1000 * draw.random((8, 40))) for _ in range(20)]
+    kinds = kinds_of(shown, seed=0)
+    rows = (np.concatenate([rows_of(each) for each in shown]) - kinds.middle) / kinds.scale
+    expected = np.linalg.norm(rows[:, None] - kinds.centres[None], axis=2).argmin(1)
+    assert (np.concatenate([kinds.of(each) for each in shown]) == expected).all()
+    assert (rows[:, :6] ** 2).sum(1).mean() == pytest.approx(1, abs=1e-3)
+    assert (rows[:, 6:] ** 2).sum(1).mean() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_kind_is_outer_by_the_area_of_its_segments_at_the_border() -> None:
+    colours = np.array([[0.0, 0.0], [1.0, 1.0]])
+    shown = [part(colours, border=np.array([1, k < 3])) for k in range(10)]
+    kinds = kinds_of(shown, seed=0)
+    assert kinds.outer[kinds.of(shown[0])] == pytest.approx([1, 0.3])
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    shown = [part(np.random.default_rng(k).random((8, 6))) for k in range(30)]
+    one, other = kinds_of(shown, seed=3), kinds_of(shown, seed=3)
+    for name in Kinds.__slots__:
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+
+
+def test_the_ground_is_what_a_mask_leaves_outside_else_what_reaches_the_border() -> None:
+    pixels, masks = discs(12, torch.arange(12) % 2)
+    for view, mask in zip(scenery(pixels, masks=masks).views(range(12)), masks.numpy(), strict=True):
+        assert (view.ground == ~mask).all()
+    for view, mask in zip(scenery(pixels).views(range(12)), masks.numpy(), strict=True):
+        assert (view.ground == ~mask).mean() > 0.9  # the edge of a segment is rough
+        assert (view.shows(np.unique(view.kind))).all() and not view.shows([]).any()
+
+
+def test_pictures_that_were_dropped_come_back_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_HELD", 2)
+    found = scenery(clouds(6))
+    first = found.views(range(6))
+    assert len(found._held) == 2
+    for one, other in zip(first, found.views(range(6)), strict=True):
+        assert (one.labels == other.labels).all() and (one.ground == other.ground).all()
+        assert (one.kind == other.kind).all() and (one.pixels == other.pixels).all()
+
+
+def test_painting_over_takes_the_nearest_pixel_that_is_kept() -> None:
+    rows, columns = np.meshgrid(np.arange(13), np.arange(11), indexing="ij")
+    own = np.stack([rows, columns]).astype(np.float32)
+    keep = np.random.default_rng(0).random((13, 11)) < 0.1
+    found = plate(own, keep)
+    kept = np.argwhere(keep)
+    assert (found[:, keep] == own[:, keep]).all()
+    for row, column in np.argwhere(~keep):
+        taken = found[:, row, column]
+        assert keep[int(taken[0]), int(taken[1])]
+        nearest = np.linalg.norm(kept - (row, column), axis=1).min()
+        assert np.linalg.norm(taken - (row, column)) == pytest.approx(nearest)
+
+
+def test_nothing_is_painted_over_where_all_is_kept_or_nothing() -> None:
+    pixels = clouds(1)[0].numpy()
+    for keep in (np.ones((32, 32), bool), np.zeros((32, 32), bool)):
+        assert (plate(pixels, keep) == pixels).all()
+
+
+@pytest.mark.parametrize(("side", "widening"), [(8, 0), (32, 0), (64, 1), (128, 2)])
+def test_a_paste_changes_nothing_beyond_its_widening_and_soft_edge(side: int, widening: int) -> None:
+    below, above = (each.numpy() for each in clouds(2, size=side))
+    where = np.zeros((side, side), bool)
+    where[side // 4 : side // 2, side // 4 : 3 * side // 4] = True
+    found = pasted(below, above, where).numpy()
+    away = distance_transform_cdt(~where, "taxicab")
+    inside = distance_transform_cdt(where, "chessboard")
+    box = distance_transform_cdt(~where, "chessboard")
+    assert (found[:, box > 3 * widening] == below[:, box > 3 * widening]).all()
+    assert found[:, inside > 2 * widening] == pytest.approx(above[:, inside > 2 * widening], abs=1e-3)
+    share = np.abs(found - below).sum(0) / np.abs(above - below).sum(0).clip(1e-6)
+    assert (share[(away > 2 * widening)] < 0.2).all() and (share[inside > 0] > 0.5).all()
