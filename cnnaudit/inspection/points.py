@@ -24,6 +24,12 @@ def behind(layer: str, function: str) -> str:
     return f"{layer}:{function}"
 
 
+def function_of(name: str) -> str:
+    """The activation function in the name of a place; empty where there is none."""
+    _, colon, function = name.rpartition(":")
+    return function if colon and function in FUNCTIONS else ""
+
+
 def layer_of(network: nn.Module, name: str) -> str:
     """The module to which a place belongs."""
     return _parted(network, name)[0]
@@ -83,8 +89,7 @@ def watched(network: nn.Module, names: Sequence[str], seen: Callable[[str, Any],
 
 def _parted(network: nn.Module, name: str) -> tuple[str, str]:
     """The module, and the function; none where it is the module's own output."""
-    layer, colon, function = name.rpartition(":")
-    if not colon or function not in FUNCTIONS:
+    if not (function := function_of(name)):
         return name, ""
-    modules = dict(network.named_modules())
+    layer, modules = name.rpartition(":")[0], dict(network.named_modules())
     return (layer, function) if layer in modules and name not in modules else (name, "")

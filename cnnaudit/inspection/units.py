@@ -16,7 +16,9 @@ from cnnaudit.inspection.convolutions import is_convolution
 from cnnaudit.inspection.failing import probe
 from cnnaudit.inspection.following import BOUNDED, FUNCTIONS, Following, version
 from cnnaudit.inspection.operations import tensors
-from cnnaudit.inspection.points import behind
+from cnnaudit.inspection.points import behind, function_of
+
+_BOUNDED = (nn.Hardtanh, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softsign, nn.LogSigmoid)  # ReLU6 is a Hardtanh
 
 
 def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, str]:
@@ -43,7 +45,8 @@ def before_bounded(classifier: Classifier, layers: Iterable[str]) -> dict[str, s
         NotApplicableError: the network has neither a convolution nor a linear layer.
         ModelError: it fails on a grey picture.
     """
-    asked = frozenset(layers)
+    modules = dict(classifier.network.named_modules())
+    asked = {name for name in layers if isinstance(modules.get(name), _BOUNDED) or function_of(name) in BOUNDED}
     found = _read(classifier, linear=True).values() if asked else ()
     return {read.place: read.given for read in found if read.place in asked and read.bounded and read.given}
 
