@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
-from cnnaudit.auditing.candidates import SAMPLE
+from cnnaudit.auditing.cutting import drawn
 from cnnaudit.auditing.segments import looked_at, map_layer
 from cnnaudit.shapes import Pixels
 
@@ -27,6 +27,7 @@ _TAILS = 4.0  # n times the variance of a logarithm of a variance: 2 for normal 
 _STEP = 1 / 255  # a deviation below which nothing is told
 _SMALLEST, _LARGEST = 0.003, 0.4  # of the picture
 _A_CLASS = 3
+_WATCHED = 300  # pictures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,10 +157,9 @@ def _watched(asked: Asked, common: Sequence[int]) -> Sums | None:
     layer = map_layer(asked.classifier)
     if layer is None:
         return None
-    n = len(asked.pictures)
-    drawn = torch.randperm(n, generator=torch.Generator().manual_seed(asked.seed))[:SAMPLE].sort().values
     sums = Sums(common, (1, *size_of(asked.pictures.read([0]))))
-    for some in drawn.split(_BATCH):
+    places = torch.tensor(drawn(asked, torch.ones(len(asked.pictures), dtype=torch.bool), _WATCHED))
+    for some in places.split(_BATCH):
         pixels = asked.pictures.read(some.tolist())
         shares = looked_at(asked.classifier, pixels, layer)[1].abs()
         if not bool(shares.isfinite().all()):
