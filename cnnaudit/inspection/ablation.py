@@ -13,7 +13,7 @@ from cnnaudit.inspection.meanings import Meanings
 from cnnaudit.inspection.photo_sets import Photos, photo_set
 from cnnaudit.inspection.silencing import Surveyed
 from cnnaudit.inspection.tallying import Run, Tally
-from cnnaudit.inspection.units import some_layers, unit_layers
+from cnnaudit.inspection.units import activated_layers, some_layers
 from cnnaudit.inspection.watching import Progress, called
 from cnnaudit.results import Ablation, GroupAblation, Loss, Meaning, Share, UnitAblation
 
@@ -75,7 +75,7 @@ def ablation(
     units = asked_units(units)
     groups = None if groups is None else [_several(group) for group in groups]
     found = photo_set(classifier, photos, classes)
-    name = list(dict.fromkeys(unit_layers(classifier).values()))[-2:][0] if layer is None else layer
+    name = activated_layers(classifier)[-2:][0] if layer is None else layer
     channels = called(classifier, [name])[name][1][0]
     known = None if isinstance(units, int) else _known(name, channels, units)
     named = [] if known and groups is None else _named(name, channels, groups)

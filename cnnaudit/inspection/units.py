@@ -35,6 +35,17 @@ def unit_layers(classifier: Classifier, *, linear: bool = False) -> dict[str, st
     return {layer: read.place for layer, read in _read(classifier, linear=linear).items()}
 
 
+def activated_layers(classifier: Classifier) -> list[str]:
+    """Those of these places that lie behind activation functions, each once; all where none does.
+
+    Raises:
+        NotApplicableError: the network has no convolution.
+        ModelError: it fails on a grey picture.
+    """
+    found = _read(classifier, linear=False).values()
+    return list(dict.fromkeys(read.place for read in found if read.function or not any(r.function for r in found)))
+
+
 def before_bounded(classifier: Classifier, layers: Iterable[str]) -> dict[str, str]:
     """Which of these places lie behind activation functions with an upper limit, and the module that gives to each.
 
@@ -48,7 +59,7 @@ def before_bounded(classifier: Classifier, layers: Iterable[str]) -> dict[str, s
     modules = dict(classifier.network.named_modules())
     asked = {name for name in layers if isinstance(modules.get(name), _BOUNDED) or function_of(name) in BOUNDED}
     found = _read(classifier, linear=True).values() if asked else ()
-    return {read.place: read.given for read in found if read.place in asked and read.bounded and read.given}
+    return {read.place: read.given for read in found if read.place in asked and read.function in BOUNDED and read.given}
 
 
 def some_layers(classifier: Classifier, most: int = 4) -> tuple[str, ...]:
@@ -65,12 +76,12 @@ class _Read:
 
     Attributes:
         given: the module whose output the activation function there is given; None where there is none.
-        bounded: whether that function has an upper limit.
+        function: its name; empty where there is none.
     """
 
     place: str
     given: str | None = None
-    bounded: bool = False
+    function: str = ""
 
 
 def _read(classifier: Classifier, *, linear: bool) -> dict[str, _Read]:
@@ -172,7 +183,8 @@ class _Behind(TorchFunctionMode):
         functions = {steps[-1].function for steps in calls}
         if len(calls) > 1:
             if len(functions) == 1 and "" not in functions:
-                return _Read(behind(layer, functions.pop()))
+                function = functions.pop()
+                return _Read(behind(layer, function), function=function)
             once = [name for steps in calls for step in steps if (name := self._once(step))]
             return _Read([layer, *once][-1])
         names = [self._once(step) for step in calls[0]]
@@ -181,7 +193,7 @@ class _Behind(TorchFunctionMode):
         if not function:
             return _Read(place)
         given = names[-2] if len(names) > 1 else None
-        return _Read(names[-1] or behind(place, function), given, function in BOUNDED)
+        return _Read(names[-1] or behind(place, function), given, function)
 
     def _once(self, step: _Step) -> str | None:
         """The first module that returned this and is called once."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import cnnaudit as ca
 from cnnaudit.errors import NotApplicableError
-from cnnaudit.inspection.units import before_bounded, some_layers, unit_layers
+from cnnaudit.inspection.units import activated_layers, before_bounded, some_layers, unit_layers
 from tests import networks
 from tests.inspection import small_networks
 
@@ -24,10 +24,12 @@ def test_behind_normalisation_and_activation() -> None:
 
 
 def test_behind_a_module_that_serves_several_layers() -> None:
-    found = unit_layers(ca.Classifier(torchvision.models.resnet18(num_classes=4), input_size=(32, 32)))
+    classifier = ca.Classifier(torchvision.models.resnet18(num_classes=4), input_size=(32, 32))
+    found = unit_layers(classifier)
     assert found["layer1.0.conv1"] == "layer1.0.bn1:ReLU"
     assert found["layer1.0.conv2"] == "layer1.0.bn2"  # what comes behind is a sum
     assert found["conv1"] == "relu"
+    assert activated_layers(classifier)[-2:] == ["layer4.0.bn1:ReLU", "layer4.1.bn1:ReLU"]
     assert unit_layers(networks.classifier("in_place")) == {"stem": "norm:ReLU", "block": "block", "last": "last:ReLU"}
 
 
