@@ -114,9 +114,9 @@ def spectra(maps: Float[Tensor, "n h w"]) -> Float[np.ndarray, "n d"]:
 def strategies(rows: Float[np.ndarray, "n d"], *, seed: int) -> Int64[np.ndarray, " n"]:
     """The cluster of each row, 0 for the largest; all 0 where they are of one kind.
 
-    Spectral clustering of the graph of nearest neighbours; how many clusters there are, the largest ratio of neighbouring
-    eigenvalues of its normalised Laplacian says (von Luxburg, Statistics and Computing 17, 2007). A cluster that is
-    not well apart from all else is none.
+    Spectral clustering of the graph of nearest neighbours; how many clusters there are, the largest ratio of
+    neighbouring eigenvalues of its normalised Laplacian says (von Luxburg, Statistics and Computing 17, 2007). A
+    cluster that is not well apart from all else is none.
     """
     from scipy.sparse.csgraph import laplacian
     from sklearn.cluster import SpectralClustering

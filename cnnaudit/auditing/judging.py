@@ -178,7 +178,6 @@ def _presence(asked: Asked, cue: Cue) -> tuple[Presence, ...]:
 _DONE = {
     "insert": ("Putting {name} into pictures of other classes", "raises"),
     "remove": ("Taking {name} out of pictures of {label}", "lowers"),
-    "swap": ("Exchanging {name} with pictures of other classes", "raises"),
 }
 _NOTHING = 0.05  # change of probability that is not worth a direction
 

@@ -40,7 +40,7 @@ class Pasting:
 
     def __call__(self, operation: Operation, places: Sequence[int], random: torch.Generator) -> Edited | None:
         """Edit the pictures at these places (see `cnnaudit.auditing.cues.Editor`)."""
-        if operation == "swap" or not self.donors or not self.without:
+        if not self.donors or not self.without:
             return None
         made = [self._one(operation, place, random) for place in places]
         found = [(place, *each) for place, each in zip(places, made, strict=True) if each is not None]

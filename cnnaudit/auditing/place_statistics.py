@@ -198,14 +198,14 @@ def _peaks(
     """The surest points, each with what is connected with it."""
     from scipy.ndimage import binary_dilation
 
-    left = sure.copy()
+    left = sure
     for _ in range(_A_CLASS):
         row, column = divmod(int(left.argmax()), left.shape[1])
         peak = float(left[row, column])
         if peak < threshold:
             return
         inside = _round(left >= max(_GROWN[0], _GROWN[1] * peak), row, column)
-        left[binary_dilation(inside, iterations=2)] = 0
+        left = np.where(binary_dilation(inside, iterations=2), 0.0, left)
         if _SMALLEST <= inside.mean() <= _LARGEST:
             yield (row, column), peak, inside
 

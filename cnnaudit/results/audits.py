@@ -13,7 +13,7 @@ CueKind = Literal["patch", "place", "property", "attribution", "background", "sl
 """Recurring patches; a fixed place; a property of the whole picture; pictures that are explained alike; all that a
 mask leaves outside; a group of pictures with many errors."""
 
-Operation = Literal["remove", "insert", "swap"]
+Operation = Literal["remove", "insert"]
 
 Verdict = Literal["confirmed", "not confirmed", "inconclusive"]
 """Whether the network leans on the cue, and the cue is a shortcut: shown; shown not to; or not settled."""
@@ -34,7 +34,7 @@ class Effect:
         effect: mean change of the probability, edited minus untouched.
         placebo: the same of a placebo: the same operator and area, without the cue.
         difference: of the two, paired by picture, with its 95 % interval (bootstrap over pictures).
-        flips: pictures whose answer became the class (insert, swap) or ceased to be it (remove).
+        flips: pictures whose answer became the class (insert) or ceased to be it (remove).
         placebo_flips: the same of the placebo.
         p: of so large a difference, in the direction in which a cue acts, if there were none.
         p_adjusted: the same after Benjamini and Hochberg (1995), over all cues and operations of the audit.

@@ -57,7 +57,6 @@ JUST = 0.051
         pytest.param([effect(n=9)], "inconclusive", id="too few pictures"),
         pytest.param([effect(size=0.0, n=9)], "inconclusive", id="too few pictures to rule it out"),
         pytest.param([effect(n=90), effect("remove", 0.0, n=10)], "confirmed", id="weighted by pictures"),
-        pytest.param([effect("swap")], "confirmed", id="exchanged"),
         pytest.param([], "inconclusive", id="untested"),
     ],
 )

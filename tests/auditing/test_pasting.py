@@ -102,7 +102,7 @@ def test_donors_that_have_lost_the_cue_are_passed_over(with_tags: tuple[Tensor, 
     assert swapped("insert", paste.without, random()) is None
 
 
-@pytest.mark.parametrize("operation", ["insert", "remove", "swap"])
+@pytest.mark.parametrize("operation", ["insert", "remove"])
 def test_nothing_is_made_without_donors_or_others(
     operation: Operation, with_tags: tuple[Tensor, Tensor, Pasting]
 ) -> None:
@@ -110,7 +110,6 @@ def test_nothing_is_made_without_donors_or_others(
     assert Pasting(paste.scenery, paste.where, False, (), paste.without)(operation, range(N), random()) is None
     assert Pasting(paste.scenery, paste.where, False, paste.donors, ())(operation, range(N), random()) is None
     assert Pasting(paste.scenery, paste.where, False, (3,), (12,))(operation, [3], random()) is None
-    assert paste("swap", range(N), random()) is None
 
 
 def test_the_same_generator_gives_the_same_bits(with_tags: tuple[Tensor, Tensor, Pasting]) -> None:

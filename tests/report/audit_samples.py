@@ -62,7 +62,7 @@ def finding(**changes: object) -> AuditFinding:
         claim="Putting snow behind a husky raises P(wolf) by 0.61 (95 % interval 0.55 to 0.66; the same area of other "
         "background: 0.03); 412 of 2,000 photos",
         verdict="confirmed", nature="shortcut", severity="high", association=0.941, attribution=1.32,
-        effects=(effect(), effect("remove", -0.48, -0.02), effect("swap", 0.55, 0.01)), strongest=0,
+        effects=(effect(), effect("remove", -0.48, -0.02)), strongest=0,
         evidence=(
             "It touches the picture's edge in 97 % of the pictures and covers the middle in 4 %.",
             "Wolves without it are called wolves in 41 %.",

@@ -15,13 +15,12 @@ KINDS: Mapping[CueKind, str] = {
     "background": "all that the masks leave outside",
     "slice": "pictures that are alike to the network",
 }
-DONE: Mapping[Operation, str] = {"remove": "taken out", "insert": "put in", "swap": "swapped"}
+DONE: Mapping[Operation, str] = {"remove": "taken out", "insert": "put in"}
 WHERE: Mapping[Operation, str] = {
     "remove": "of pictures that have it",
     "insert": "to pictures of other classes",
-    "swap": "with that of other classes",
 }
-FLIPS: Mapping[Operation, str] = {"remove": "cease to be", "insert": "become", "swap": "become"}
+FLIPS: Mapping[Operation, str] = {"remove": "cease to be", "insert": "become"}
 
 _LEAST_P = 0.001
 
