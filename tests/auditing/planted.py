@@ -66,7 +66,8 @@ def grey(count: int, *, size: int = 32, seed: int = 0) -> Tensor:
 
 
 def classifier(network: nn.Module, pixels: Tensor) -> Classifier:
-    return Classifier(network, labels=LABELS, input_size=tuple(pixels.shape[2:]), channels=pixels.shape[1])
+    _, c, h, w = pixels.shape
+    return Classifier(network, labels=LABELS, input_size=(h, w), channels=c)
 
 
 def asked(network: nn.Module, pixels: Tensor, truth: Tensor, *, masks: Tensor | None = None, seed: int = 0) -> Asked:

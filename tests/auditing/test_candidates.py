@@ -33,9 +33,8 @@ def test_covers_and_attribution_are_counted_pixel_by_pixel() -> None:
     labels = draw.integers(0, 5, (12, 12)).astype(np.uint8)
     area = np.bincount(labels.ravel()) / labels.size
     border, attribution = np.array([0, 0.2, 0, 0.8, 0]), draw.dirichlet(np.ones(5))
-    part = Segmented(
-        labels, *(each.astype(np.float32) for each in (area, border)), *(np.zeros((5, 0)),) * 2, attribution
-    )
+    none = np.zeros((5, 0), np.float32)
+    part = Segmented(labels, area.astype(np.float32), border.astype(np.float32), none, none, attribution)
     found, kinds, copies = Covers.empty(1, 4), np.array([2, 0, 2, 1, 0]), draw.random((12, 12)) < 0.1
     module._count(found, 0, part, kinds)
     module._count_copies(found, 0, part, copies, 3)

@@ -79,7 +79,11 @@ def test_what_belongs_to_the_surroundings_is_put_behind_the_object_and_without_t
     pixels = torch.where(masks[:, None], torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1), ground).contiguous()
     own, rest = (tuple((truth == k).nonzero().squeeze(1).tolist()) for k in (1, 0))
     paste = Pasting(scenery(pixels, masks), lambda view: view.ground, True, own, rest)
-    for operation, places, put, placebo_put in (("insert", rest, 0.9, 0.1), ("remove", own, 0.1, 0.9)):
+    made: tuple[tuple[Operation, tuple[int, ...], float, float], ...] = (
+        ("insert", rest, 0.9, 0.1),
+        ("remove", own, 0.1, 0.9),
+    )
+    for operation, places, put, placebo_put in made:
         found = paste(operation, places, random())
         assert found is not None
         for place, after, placebo in zip(found.places, found.after, found.placebo, strict=True):
