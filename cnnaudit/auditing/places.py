@@ -24,9 +24,8 @@ _TRIED = 12
 _CUES = 4
 _DONORS = 64
 _CUT = 100  # pictures whose parts say what is surroundings
-_SAME = 0.1
-"""What remains of the detail of single pictures, of that of their mean, below which it is the same in all of them."""
-_COLOUR, _DETAIL = "colour", "detail"
+_SAME = 0.5
+"""Variance of the detail among pictures, of the energy of its mean, below which it is the same in all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +37,10 @@ class _Seen:
 
 
 def place_cues(asked: Asked) -> list[Cue]:
-    """The fixed places whose content most changes the network's answer; copies come first, whether it does or not."""
+    """The fixed places where pictures of a class show all but the same, those that most change the answer first.
+
+    Other differences at a place are where a class's objects mostly stand.
+    """
     found = _seen(asked, places(asked)[:_TRIED])
     if not found:
         return []
@@ -48,10 +50,11 @@ def place_cues(asked: Asked) -> list[Cue]:
     for done, each in enumerate(found):
         asked.told(done, len(found))
         cue = _cue(asked, scenery, each)
+        if not cue.copied:
+            continue
         common = float(each.link.present[truth == each.place.label].mean())
         tried.append((common * screened(asked, cue), cue))
-    kept = sorted((each for each in tried if each[0] > 0 or each[1].copied), key=lambda each: -each[0])
-    return [cue for _, cue in kept[:_CUES]]
+    return [cue for _, cue in sorted(tried, key=lambda each: -each[0])[:_CUES]]
 
 
 def _seen(asked: Asked, found: Sequence[Place]) -> list[_Seen]:
@@ -70,7 +73,7 @@ def _seen(asked: Asked, found: Sequence[Place]) -> list[_Seen]:
         own, said = (
             (each == place.label).numpy().astype(np.int64) for each in (asked.pictures.truth, asked.survey.predicted)
         )
-        columns = {_COLOUR: scores[:, 2 * k], _DETAIL: scores[:, 2 * k + 1]}
+        columns = {"colour": scores[:, 2 * k], "detail": scores[:, 2 * k + 1]}
         told = [link for link in links(columns, own, said) if link.label == 1 and link.sign > 0]
         link = next(iter(told), None)
         if link is not None and _enough(link.present, own == 1):
@@ -100,7 +103,7 @@ def _cue(asked: Asked, scenery: Scenery, seen: _Seen) -> Cue:
     views = scenery.views(donors)
     share = on_object(views, where)
     looks = described(views, where, around=share < 0.5)
-    same = _same(views, place, seen.link.name)
+    same = looks.copied or _same(views, place)
     label = asked.classifier.labels[place.label]
     return Cue(
         id=f"place-{place.peak[0]}-{place.peak[1]}-{slug(label)}",
@@ -113,7 +116,7 @@ def _cue(asked: Asked, scenery: Scenery, seen: _Seen) -> Cue:
         attribution=place.attribution,
         object_share=share,
         area=float(where.inside.mean()),
-        copied=looks.copied or same,
+        copied=same,
         evidence=_evidence(looks, same),
         patches=partial(patches_of, asked, scenery, where, donors),
     )
@@ -125,14 +128,13 @@ def _evidence(looks: Looks, same: bool) -> tuple[str, ...]:
     return (*looks.evidence, "It is a copy, if a faint one: the fine detail there is all but the same.")
 
 
-def _same(views: Sequence[View], place: Place, told_by: str) -> bool:
-    """Whether the detail at the place is all but the same in these pictures, as what is natural never is."""
-    if told_by != _DETAIL or len(views) < FEWEST:
+def _same(views: Sequence[View], place: Place) -> bool:
+    """Whether the detail at the place is much the same in these pictures: what single ones add is less than it."""
+    if len(views) < FEWEST:
         return False
     values = small(torch.from_numpy(np.stack([view.pixels for view in views])))
     detail = values[:, values.shape[1] // 2 :, torch.from_numpy(place.inside)].flatten(1).double()
-    energy = float((detail.mean(0) ** 2).sum())
-    return float(detail.var(0).sum()) < _SAME * energy
+    return float(detail.var(0).sum()) < _SAME * float((detail.mean(0) ** 2).sum())
 
 
 def _full(inside: Bool[np.ndarray, "u v"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
