@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from cnnaudit.auditing.comparing import compared, unlike
 from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.distinct import distinct
 from cnnaudit.auditing.earlier import Outcome, earlier, outcome
 from cnnaudit.auditing.hurting import hurt
 from cnnaudit.auditing.interventions import tested
@@ -121,10 +122,11 @@ def _judgements(
     cues: list[Cue] = []
     for source, find in SOURCES.items():
         cues += parts.made(source, find, [])
-    named = parts.made("names", lambda asked: called(asked, cues, names, before), cues)
+    once = parts.made("distinct cues", lambda _asked: distinct(cues), cues)
+    named = parts.made("names", lambda asked: called(asked, once, names, before), once)
     results = parts.made("interventions", lambda asked: tested(asked, named), [])
     found = parts.made("verdicts", lambda asked: judged(asked, results), [])
-    return [(cue, described(each, cues)) for cue, each in found], unknown(names, [cue.id for cue in cues])
+    return [(cue, described(each, once)) for cue, each in found], unknown(names, [cue.id for cue in once])
 
 
 def _compared(facts: AuditFacts, before: Outcome, seed: int) -> AuditFacts:
