@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from planted import Reddish, asked, tag
 from sklearn.metrics import adjusted_rand_score
+from tagged_pictures import Reddish, asked, tag
 from torch import Tensor
 
 from cnnaudit.auditing import interventions

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from planted import Reddish, asked, discs, grey, tagged
 from scipy.stats import mannwhitneyu, norm
 from sklearn.metrics import roc_auc_score
+from tagged_pictures import Reddish, asked, discs, grey, tagged
 from torch import Tensor
 
 from cnnaudit.auditing import candidates as module

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from made_up import clouds
-from planted import Convolutional, asked
+from tagged_pictures import Convolutional, asked
 
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.cutting import cut

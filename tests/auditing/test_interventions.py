@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from model_state import differences, model_state
-from planted import Breaking, Reddish, asked, grey, tag
 from scipy import stats
+from tagged_pictures import Breaking, Reddish, asked, grey, tag
 from torch import nn
 
 from cnnaudit.auditing import interventions as module

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Bool
-from planted import Convolutional, classifier, discs, pictures, tag, tagged
+from tagged_pictures import Convolutional, classifier, discs, pictures, tag, tagged
 from torch import Tensor
 
 from cnnaudit.auditing.pasting import Pasting

@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_up import clouds
 from model_state import differences, model_state
-from planted import Breaking, Reddish, asked, discs, grey, tag, tagged
+from tagged_pictures import Breaking, Reddish, asked, discs, grey, tag, tagged
 from torch import Tensor, nn
 
 import cnnaudit as ca

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import clouds
-from planted import Convolutional, asked
+from tagged_pictures import Convolutional, asked
 from torch import Tensor, nn
 
 from cnnaudit.auditing import interventions

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from made_up import clouds
-from planted import Convolutional, classifier, discs, pictures
 from scipy.ndimage import distance_transform_cdt
 from sklearn.metrics import adjusted_rand_score
+from tagged_pictures import Convolutional, classifier, discs, pictures
 from torch import Tensor
 
 from cnnaudit.auditing import scenery as module

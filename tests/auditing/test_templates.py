@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from made_up import clouds
-from planted import tag, tagged
 from skimage.feature import match_template
+from tagged_pictures import tag, tagged
 
 from cnnaudit.auditing.copies import Template, crops_of, templates
 from cnnaudit.auditing.scenery import View

@@ -5,9 +5,9 @@ import pytest
 import torch
 from made_up import clouds
 from model_state import differences, model_state
-from planted import Breaking, Convolutional, classifier, pictures
 from skimage.segmentation import felzenszwalb
 from sklearn.metrics import adjusted_rand_score
+from tagged_pictures import Breaking, Convolutional, classifier, pictures
 from torch import Tensor, nn
 
 from cnnaudit import Classifier
