@@ -25,7 +25,8 @@ def background_cues(asked: Asked) -> list[Cue]:
     if asked.pictures.masks is None:
         return []
     truth = asked.pictures.truth
-    scenery, drawn = cut(asked, SAMPLE)
+    scenery, parts = cut(asked, SAMPLE)
+    drawn = list(parts)
     looks = np.stack([_look(view) for view in scenery.views(drawn)])
     found: list[Cue] = []
     for label in truth.unique().tolist():

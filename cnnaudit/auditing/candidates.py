@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.copies import Template, templates
-from cnnaudit.auditing.scenery import Scenery, View, kinds_of
+from cnnaudit.auditing.cutting import cut
+from cnnaudit.auditing.scenery import Scenery, View
 from cnnaudit.auditing.segments import Segmented, segmented
 
 SAMPLE = 600
@@ -78,17 +78,12 @@ def candidates(asked: Asked) -> tuple[Scenery, tuple[int, ...], list[Candidate]]
     Segments of the sample are sorted into kinds (`kinds_of`), and the kinds joined by Ward's method, so that ground
     which falls into several kinds is also found whole. What is copied from picture to picture is found beside them.
     """
-    n = len(asked.pictures)
-    drawn = torch.randperm(n, generator=torch.Generator().manual_seed(asked.seed))[:SAMPLE].sort().values.tolist()
-    parts = dict(segmented(asked.classifier, asked.pictures, drawn))
-    scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed))
-    for place, part in parts.items():
-        scenery.hold(place, part)
-    copied = templates(scenery.views(drawn), fewest=FEWEST)
+    scenery, parts = cut(asked, SAMPLE, watched=True)
+    copied = templates(scenery.views(list(parts)), fewest=FEWEST)
     covers = _covered(asked, scenery, parts, copied)
     copies = len(scenery.kinds.centres)
     found = [each for node in _nodes(scenery, copied) for each in _of_node(asked, covers, copies, node)]
-    return scenery, tuple(drawn), sorted(found, key=lambda each: (not each.copied, -each.standard_errors))
+    return scenery, tuple(parts), sorted(found, key=lambda each: (not each.copied, -each.standard_errors))
 
 
 def _covered(asked: Asked, scenery: Scenery, parts: dict[int, Segmented], copied: Sequence[Template]) -> Covers:

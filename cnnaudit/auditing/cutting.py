@@ -1,4 +1,4 @@
-"""Some of the pictures, drawn and cut into parts without the network: what most edits are made of."""
+"""Some of the pictures, drawn and cut into parts: what edits are made of."""
 
 import torch
 from jaxtyping import Bool
@@ -6,17 +6,21 @@ from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.scenery import Scenery, kinds_of
-from cnnaudit.auditing.segments import segmented
+from cnnaudit.auditing.segments import Segmented, segmented
 
 
-def cut(asked: Asked, most: int) -> tuple[Scenery, tuple[int, ...]]:
-    """All pictures, with kinds of parts learned from at most so many of them; and the places of those."""
+def cut(asked: Asked, most: int, *, watched: bool = False) -> tuple[Scenery, dict[int, Segmented]]:
+    """All pictures, with kinds of parts learned from at most so many of them; and the parts of those, by their places.
+
+    Args:
+        watched: whether the network is asked as well (see `segmented`).
+    """
     places = drawn(asked, torch.ones(len(asked.pictures), dtype=torch.bool), most)
-    parts = dict(segmented(asked.classifier, asked.pictures, places, watched=False))
-    scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed), watched=False)
+    parts = dict(segmented(asked.classifier, asked.pictures, places, watched=watched))
+    scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed), watched=watched)
     for place, part in parts.items():
         scenery.hold(place, part)
-    return scenery, places
+    return scenery, parts
 
 
 def drawn(asked: Asked, some: Bool[Tensor, " n"], most: int) -> tuple[int, ...]:

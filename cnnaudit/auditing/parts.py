@@ -1,24 +1,20 @@
 """Makes the parts of an audit, and says of each that cannot be made why."""
 
-import traceback
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
 
-import cnnaudit
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import CnnAuditError, OptionError
+from cnnaudit.inspection.failing import arose_in
 from cnnaudit.memory import is_out_of_memory
 
 Made = TypeVar("Made")
-
-_PACKAGE = str(Path(cnnaudit.__file__).parent)
 
 
 class Parts:
@@ -67,15 +63,4 @@ def _reason(error: Exception, network: nn.Module) -> str | None:
         return first
     if is_out_of_memory(error):
         return f"Memory ran out: {first}"
-    return f"It failed in the network: {type(error).__name__}: {first}" if _arose_in(network, error) else None
-
-
-def _arose_in(network: nn.Module, error: Exception) -> bool:
-    """Whether the network was running, and no code of ours inside of it (a hook), when the error was raised."""
-    inside = False
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "_call_impl" and frame.f_locals.get("self") is network:
-            inside = True
-        elif frame.f_code.co_filename.startswith(_PACKAGE):
-            inside = False
-    return inside
+    return f"It failed in the network: {type(error).__name__}: {first}" if arose_in(network, error) else None
