@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from cnnaudit import memory
+
 
 @contextmanager
 def borrowed(network: nn.Module) -> Iterator[nn.Module]:
@@ -34,6 +36,7 @@ def borrowed(network: nn.Module) -> Iterator[nn.Module]:
     parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
     buffers = [(b, b.detach().clone()) for b in network.buffers()]
     with ExitStack() as stack:
+        stack.enter_context(memory.kept())
         stack.enter_context(preserved_randomness())
         stack.callback(_restore, modules, parameters, buffers)
         if "torch._dynamo" in sys.modules:  # else nothing is compiled; compiled parts would call no hooks

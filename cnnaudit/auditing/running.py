@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from cnnaudit import memory
 from cnnaudit.auditing.comparing import compared, unlike
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.distinct import distinct
@@ -34,6 +35,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a part's name, how much of it is done, and of how much (0 where that is not known)."""
 
 
+@memory.kept()
 def audit(
     classifier: Classifier,
     data: str | Path | Dataset | Split | Files,

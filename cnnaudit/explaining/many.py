@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cnnaudit import memory
 from cnnaudit.attribution import METHODS
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.attribution.query import Query
@@ -47,6 +48,7 @@ _FLAGS: dict[type[Exception], Flag] = {
 }
 
 
+@memory.kept()
 def explain_all(
     classifier: Classifier,
     images: Picture | Iterable[Picture],

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cnnaudit import hooks
+from cnnaudit import hooks, memory
 from cnnaudit.attribution import METHODS, MethodFunction
 from cnnaudit.attribution.layers import find_module
 from cnnaudit.attribution.query import Query, finished
@@ -45,6 +45,7 @@ class Step:
 Progress = Callable[[Step], None]
 
 
+@memory.kept()
 def explain(
     classifier: Classifier,
     image: Picture,

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cnnaudit import memory
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.splits import Dataset, Files, Split
 from cnnaudit.errors import CnnAuditError, LayerError, NotApplicableError, OptionError
@@ -30,6 +31,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a section's name, how much of it is done, and of how much (0 where that is not known)."""
 
 
+@memory.kept()
 def inspect_model(
     classifier: Classifier,
     *,

@@ -1,8 +1,14 @@
 """The largest values of many units over a stream of pictures, in memory that does not grow with it."""
 
+from dataclasses import dataclass
+from itertools import accumulate
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+_AHEAD = 4  # candidates that wait for each place among the best
+_HELD = 1 << 18  # values that wait
 
 
 class Still:
@@ -31,35 +37,54 @@ class Still:
         self.channels, self._level = self.channels[same], level[same].clone()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """What is kept of a batch: each picture's place and each channel's largest value in it.
+
+    Attributes:
+        better: the rows and channels of the values that may be among the best.
+        positions: where these are in the flattened output.
+    """
+
+    places: Int64[Tensor, " n"]
+    tops: Float[Tensor, "n c"]
+    better: Int64[Tensor, "m 2"]
+    positions: Int64[Tensor, " m"]
+
+
 class Best:
     """For each channel of one layer the `k` pictures in which its largest value is largest, and where that is.
 
-    Of equal values the picture that came first counts, and in it the first position.
-
-    Attributes:
-        values: the largest first, `c k`; minus infinity where there were not enough pictures.
+    Of equal values the picture that came first counts, and in it the first position. Small operations cost more than
+    the numbers in them: what may be among the best is kept aside, and sorted in for many batches at a time.
     """
 
     def __init__(self, channels: int, k: int, device: torch.device) -> None:
-        self.values: Float[Tensor, "c k"] = torch.full((channels, k), -torch.inf, device=device)
+        self._values: Float[Tensor, "c k"] = torch.full((channels, k), -torch.inf, device=device)
         self._found: Int64[Tensor, "2 c k"] = torch.full((2, channels, k), -1, device=device)
+        self._waiting: list[_Batch] = []
         self._sums = torch.zeros(2, channels, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
-        self._still = Still(channels, device)
         self._count = 0
+        self._still = Still(channels, device)
 
     def add(self, maps: Float[Tensor, "n c *p"], places: Int64[Tensor, " n"]) -> None:
         """Take in what the layer returned for pictures; these come in rising order."""
         raw = largest(maps)
         self._still.add(maps, raw)
-        tops = raw.float()
-        wide = tops.to(self._sums)
-        self._sums += torch.stack([wide.sum(0), wide.square().sum(0)])
+        tops, k = raw.float(), self._values.shape[1]
+        better = tops > self._values[:, -1]
+        if first := not self._count and len(tops) > k:  # else all would be better than nothing
+            better &= tops >= tops.topk(k, 0).values[-1]
+        found = better.nonzero()
+        self._waiting.append(_Batch(places, tops, found, _first(maps[found[:, 0], found[:, 1]])))
         self._count += len(tops)
-        self._merge(maps, tops, places)
+        if first or self._full():
+            self._settle()
 
     @property
     def finite(self) -> bool:
         """Whether all largest values were finite numbers."""
+        self._settle()
         return bool(self._sums.isfinite().all())
 
     @property
@@ -69,30 +94,52 @@ class Best:
 
     def spread(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
         """Mean and standard deviation over the pictures of each channel's largest value in them, on the CPU."""
+        self._settle()
         mean, square = self._sums.cpu() / self._count
         return mean, (square - mean.square()).clamp(min=0).sqrt()
 
     def won(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Values, places of the pictures, and positions in the flattened output, on the CPU, each `c k`.
+        """Values, the largest first, places of the pictures, and positions in the flattened output, each `c k`.
 
-        Where there were not enough pictures, places are -1.
+        They are on the CPU. Where there were not enough pictures, values are minus infinity and places -1.
         """
+        self._settle()
         places, positions = self._found.cpu()
-        return self.values.cpu(), places, positions
+        return self._values.cpu(), places, positions
 
-    def _merge(self, maps: Tensor, tops: Tensor, places: Tensor) -> None:
-        k = self.values.shape[1]
-        better = (tops > self.values[:, -1]).any(1).nonzero().squeeze(1)  # soon a few pictures only
-        if not len(better):
+    def _full(self) -> bool:
+        held = sum(each.tops.numel() for each in self._waiting)
+        return held > _HELD or sum(len(each.better) for each in self._waiting) > _AHEAD * self._values.numel()
+
+    def _settle(self) -> None:
+        """Sum up, and sort in among the best, what waits."""
+        if not self._waiting:
             return
-        pool = torch.cat([self.values, tops[better].T], 1)
-        values, order = pool.sort(dim=1, descending=True, stable=True)
-        order = order[:, :k]
-        channels, ranks = (order >= k).nonzero(as_tuple=True)
-        rows = better[order[channels, ranks] - k]
-        found = self._found.gather(2, order.clamp(max=k - 1).expand_as(self._found))
-        found[:, channels, ranks] = torch.stack([places[rows], _first(maps[rows, channels])])
-        self.values, self._found = values[:, :k], found
+        tops = torch.cat([each.tops for each in self._waiting])
+        wide = tops.to(self._sums)
+        self._sums += torch.stack([wide.sum(0), wide.square().sum(0)])
+        begins = accumulate((len(each.tops) for each in self._waiting[:-1]), initial=0)
+        rows = torch.cat([each.better[:, 0] + begin for begin, each in zip(begins, self._waiting, strict=True)])
+        columns = torch.cat([each.better[:, 1] for each in self._waiting])
+        found = torch.stack(
+            [
+                torch.cat([each.places for each in self._waiting])[rows],
+                torch.cat([each.positions for each in self._waiting]),
+            ]
+        )
+        self._waiting.clear()
+        self._sort_in(columns, tops[rows, columns], found)
+
+    def _sort_in(self, columns: Int64[Tensor, " m"], values: Float[Tensor, " m"], found: Int64[Tensor, "2 m"]) -> None:
+        (channels, k), device = self._values.shape, values.device
+        own = torch.arange(channels, device=device)
+        columns = torch.cat([own.repeat_interleave(k), columns])
+        values = torch.cat([self._values.flatten(), values])
+        order = values.argsort(descending=True, stable=True)
+        order = order[columns[order].argsort(stable=True)]
+        begins = torch.searchsorted(columns[order], own)
+        order = order[begins[:, None] + torch.arange(k, device=device)]
+        self._values, self._found = values[order], torch.cat([self._found.flatten(1), found], 1)[:, order]
 
 
 def largest(maps: Float[Tensor, "n c *p"]) -> Float[Tensor, "n c"]:

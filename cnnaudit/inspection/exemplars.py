@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import ModelError, OptionError
@@ -151,20 +152,21 @@ def _watched(
     if not best.finite:
         raise ModelError(f"{name!r} returns values that are not finite. Are the weights damaged?")
     mean, deviation = best.spread()
-    reached = best.values[:, :k].cpu().double()
+    values, *found = best.won()
+    reached = values[:, :k].double()
     reached = reached.where(reached > -torch.inf, torch.nan).nanmean(1)
     prominence = torch.where(deviation > 0, (reached - mean) / deviation, 0.0)
-    wins = _wins(best, shape[1:])
+    wins = _wins(values, *found, shape[1:], set(best.silent.tolist()))
     order = [unit for unit in prominence.argsort(descending=True, stable=True).tolist() if unit in wins]
     chosen = _units(name, shape[0], units, order)
     spread = mean.tolist(), deviation.tolist(), prominence.tolist()
     return _Layer(name, shape, field, wins, k, *spread, chosen)
 
 
-def _wins(best: Best, grid: tuple[int, ...]) -> dict[int, list[_Win]]:
-    values, places, positions = best.won()
+def _wins(
+    values: Tensor, places: Tensor, positions: Tensor, grid: tuple[int, ...], silent: Container[int]
+) -> dict[int, list[_Win]]:
     where = np.stack(np.unravel_index(positions.numpy() % math.prod(grid), grid), 2) if grid else None
-    silent = set(best.silent.tolist())
     return {
         unit: [
             _Win(place, tuple(where[unit, rank].tolist()) if where is not None else (), float(values[unit, rank]))

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and of how many."""
 
 _TRIED = 3
-_FEWEST, _MOST, _NUMBERS = 16, 256, 1 << 22  # pictures of a batch, and numbers in it where those limits allow
+_FEWEST, _MOST, _NUMBERS = 16, 512, 1 << 22  # pictures of a batch, and numbers in it where those limits allow
 
 
 def watch(
@@ -69,13 +68,13 @@ def watch(
     normalise = normaliser(classifier.mean, classifier.std, device, layout)
     fitting = _NUMBERS // (classifier.channels * math.prod(classifier.input_size))
     done, size = 0, batch_size or max(_FEWEST, min(_MOST, fitting))
-    with hooks.borrowed(classifier.network), torch.inference_mode():
+    batch = _Batch(calls, seen)
+    watching = points.watched(network, tuple(calls), batch.returned)
+    with hooks.borrowed(classifier.network), torch.inference_mode(), watching:
         for pixels, places in photos.batches(torch.arange(len(photos)), size):
-            where = torch.tensor(places, device=device)
-            batch = _Batch(calls, partial(_handed, seen, where))
+            batch.begins(torch.tensor(places, device=device))
             given = normalise(pixels).to(dtype, memory_format=layout)  # which one channel alone does not tell
-            told = batch_errors(classifier, pixels)
-            with told, points.watched(network, tuple(calls), batch.returned), suppress(_Stop):
+            with batch_errors(classifier, pixels), suppress(_Stop):
                 network(given)
             batch.check(classifier)
             done += len(places)
@@ -159,25 +158,31 @@ class _Stop(BaseException):
 
 
 class _Batch:
-    """What the layers return for one batch."""
+    """What the layers return for one batch after another."""
 
-    def __init__(self, calls: Mapping[str, int], done: Callable[[str, Tensor], None]) -> None:
-        self._calls, self._done = calls, done
+    def __init__(self, calls: Mapping[str, int], seen: Seen) -> None:
+        self._calls, self._seen = calls, seen
+        self._stops = all(times == 1 for times in calls.values())
+        self._places = torch.empty(0)
         self._times: Counter[str] = Counter()
         self._kept: dict[str, list[Tensor]] = {}
-        self._stops = all(times == 1 for times in calls.values())
+
+    def begins(self, places: Tensor) -> None:
+        self._places = places
+        self._times.clear()
+        self._kept.clear()
 
     def returned(self, name: str, output: Any) -> None:
         maps = channels_of(name, output)
         self._times[name] += 1
         if self._calls[name] == 1 == self._times[name]:
-            self._done(name, maps)
+            self._handed(name, maps)
         elif self._times[name] <= self._calls[name]:
             self._kept.setdefault(name, []).append(
                 maps.flatten(2).clone() if maps.ndim > 2 else maps[..., None].clone()
             )
             if self._times[name] == self._calls[name]:
-                self._done(name, torch.cat(self._kept.pop(name), 2))
+                self._handed(name, torch.cat(self._kept.pop(name), 2))
         if self._stops and len(self._times) == len(self._calls):
             raise _Stop
 
@@ -189,11 +194,10 @@ class _Batch:
                     "for others. Name a layer that is always called alike."
                 )
 
-
-def _handed(seen: Seen, places: Tensor, name: str, maps: Tensor) -> None:
-    if len(maps) != len(places):
-        raise LayerError(f"{name!r} returns {len(maps)} rows for {len(places)} pictures. Name another layer.")
-    seen(name, maps, places)
+    def _handed(self, name: str, maps: Tensor) -> None:
+        if len(maps) != len(self._places):
+            raise LayerError(f"{name!r} returns {len(maps)} rows for {len(self._places)} pictures. Name another layer.")
+        self._seen(name, maps, self._places)
 
 
 def laid_out(classifier: Classifier, layers: Sequence[str]) -> nn.Module:

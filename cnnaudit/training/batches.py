@@ -58,7 +58,8 @@ class Resident:
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """As `Feed` says; a batch is one gather."""
         for chosen in order.to(self._labels.device).split(parts(len(order), size)):
-            yield self._images[chosen].to(self._device), self._labels[chosen].to(self._device)
+            images, labels = self._images.index_select(0, chosen), self._labels[chosen]
+            yield images.to(self._device), labels.to(self._device)
 
 
 class Streamed:

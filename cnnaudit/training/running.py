@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cnnaudit import loading
+from cnnaudit import loading, memory
 from cnnaudit.data.datasets import DATASETS, Drawn
 from cnnaudit.errors import OptionError, TrainingError
 from cnnaudit.training import snapshots
@@ -20,6 +20,7 @@ from cnnaudit.training.recipe import Recipe, complete
 from cnnaudit.training.session import Session, TrainingResult
 
 
+@memory.kept()
 def train(
     arch: str,
     *,
