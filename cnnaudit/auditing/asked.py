@@ -1,9 +1,10 @@
 """What each part of an audit is given."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.auditing.shelf import Shelf
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
 
@@ -15,6 +16,7 @@ class Asked:
     Attributes:
         seed: of everything random.
         told: called with how much of the part is done, and of how much.
+        shelf: keeps what testing each cue found.
     """
 
     classifier: Classifier
@@ -22,3 +24,4 @@ class Asked:
     survey: Survey
     seed: int
     told: Callable[[int, int], None]
+    shelf: Shelf = field(default_factory=Shelf)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from cnnaudit import hooks
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.cues import Cue, Edited
+from cnnaudit.auditing.shelf import Outcome
 from cnnaudit.classifier import Classifier
 from cnnaudit.inspection.failing import batch_errors
 from cnnaudit.results import Change, Edit, Effect
@@ -38,9 +40,13 @@ def tested(asked: Asked, cues: Sequence[Cue]) -> list[Tested]:
     found: list[Tested] = []
     for done, cue in enumerate(cues):
         asked.told(done, len(cues))
-        made = [each for operation in cue.operations if (each := measured(asked, cue, operation)) is not None]
-        found.append((cue, tuple(effect for effect, _ in made), tuple(edit for _, edits in made for edit in edits)))
+        found.append((cue, *asked.shelf.outcome(cue, partial(_outcome, asked, cue))))
     return _adjusted(found)
+
+
+def _outcome(asked: Asked, cue: Cue) -> Outcome:
+    made = [each for operation in cue.operations if (each := measured(asked, cue, operation)) is not None]
+    return tuple(effect for effect, _ in made), tuple(edit for _, edits in made for edit in edits)
 
 
 def recipients(asked: Asked, cue: Cue, operation: Operation) -> list[int]:

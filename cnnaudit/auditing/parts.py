@@ -8,6 +8,7 @@ from torch import nn
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.auditing.shelf import Shelf
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import CnnAuditError, OptionError
@@ -31,8 +32,9 @@ class Parts:
         rows: Survey,
         seed: int,
         tell: Callable[[str, int, int], None],
+        shelf: Shelf,
     ) -> None:
-        self._given, self._seed, self._tell = (classifier, pictures, rows), seed, tell
+        self._given, self._seed, self._tell, self._shelf = (classifier, pictures, rows), seed, tell, shelf
         self.skipped: dict[str, str] = {}
 
     def made(self, name: str, make: Callable[[Asked], Made], otherwise: Made) -> Made:
@@ -44,7 +46,7 @@ class Parts:
         self._tell(name, 0, 0)
         classifier = self._given[0]
         try:
-            return make(Asked(*self._given, self._seed, partial(self._tell, name)))
+            return make(Asked(*self._given, self._seed, partial(self._tell, name), self._shelf))
         except OptionError:
             raise
         except Exception as error:  # a user's forward may raise anything

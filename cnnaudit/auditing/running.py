@@ -21,6 +21,7 @@ from cnnaudit.auditing.naming import called, described, unknown
 from cnnaudit.auditing.parts import Parts
 from cnnaudit.auditing.problems import problems
 from cnnaudit.auditing.robustness import robustness
+from cnnaudit.auditing.shelf import Shelf
 from cnnaudit.auditing.slices import slices
 from cnnaudit.auditing.sources import SOURCES
 from cnnaudit.auditing.survey import survey
@@ -59,8 +60,9 @@ def audit(
         masks: a folder with a mask a picture that shows where the object is; never needed.
         baseline: the JSON twin of an earlier audit: what is new, gone, worse or better is said, and the names that
             cues were given there stay.
-        cache: a folder that keeps what the network answers, 256 pictures at a time, so that an interrupted audit
-            goes on where it was and ends in the same bytes; None: nothing is kept.
+        cache: a folder that keeps what the network answers, 256 pictures at a time, and, until the audit is done,
+            what testing each cue found: an interrupted one goes on where it was and ends in the same bytes. None:
+            nothing is kept.
         names: what cues are to be called, by their ids in an earlier audit of these pictures ("patch-3": "snow").
         seed: of everything random.
         command: how the reader can make the report again.
@@ -88,7 +90,8 @@ def audit(
     folder = None if cache is None else Path(cache).expanduser()
     rows = survey(classifier, pictures, cache=folder, progress=partial(tell, "survey"))
     pictures, rows, failures = answered(classifier, pictures, rows)
-    parts = Parts(classifier, pictures, rows, seed, tell)
+    shelf = Shelf(folder, rows.digest, seed)
+    parts = Parts(classifier, pictures, rows, seed, tell, shelf)
     judgements, nameless = _judgements(parts, names or {}, before)
     classes = by_class(classifier, pictures, rows)
     facts = AuditFacts(
@@ -106,6 +109,7 @@ def audit(
         skipped=parts.skipped,
     )
     facts = facts if before is None else _compared(facts, before, seed)
+    shelf.clear()
     run = run_facts(classifier, seed=seed, started=started, command=command)
     return Report(
         "audit",

@@ -1,4 +1,4 @@
-"""What a pass over pictures found, kept on disk a shard at a time, so that an interrupted one can go on."""
+"""What was found so far, kept on disk a shard at a time, so that an interrupted audit can go on."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from cnnaudit.errors import DataError, ImageError, OptionError
 from cnnaudit.files import replacing
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
-"""A row a picture in each, by name."""
+"""Arrays by name; of a pass over pictures, a row a picture in each."""
 
 _FORMAT = 1
 
 
 class Shards:
-    """Kept by the content of their pictures: what has changed is found anew, and nothing else.
+    """Where a pass over pictures is kept: by their content. What has changed is found anew, and nothing else.
 
     Args:
         folder: where they lie; it is made when it is missing.
@@ -39,28 +39,29 @@ class Shards:
             digest.update(f"{int(pictures.truth[place])};".encode())
         return self._folder / f"survey-{digest.hexdigest()[:40]}.npz"
 
-    def read(self, path: Path, rows: int) -> Columns | None:
-        """What is kept there; None if that is nothing, or damaged."""
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                found = {name: kept[name] for name in kept.files}
-        except Exception:  # a damaged archive fails in many ways, and all mean that it is made anew
-            return None
-        return found if found and all(len(column) == rows for column in found.values()) else None
 
-    def write(self, path: Path, columns: Columns) -> None:
-        """Keep it, all or nothing.
+def read_columns(path: Path) -> Columns | None:
+    """What is kept there; None if that is nothing, or damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files} or None
+    except Exception:  # a damaged archive fails in many ways, and all mean that it is made anew
+        return None
 
-        Raises:
-            OptionError: the folder cannot be written to.
-        """
-        try:
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **columns)
-        except OSError as error:
-            raise OptionError(
-                f"{self._folder} cannot keep what was found so far ({error.strerror}). Name another folder, or none."
-            ) from error
+
+def write_columns(path: Path, columns: Columns) -> None:
+    """Keep it, all or nothing.
+
+    Raises:
+        OptionError: the folder cannot be written to.
+    """
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **columns)
+    except OSError as error:
+        raise OptionError(
+            f"{path.parent} cannot keep what was found so far ({error.strerror}). Name another folder, or none."
+        ) from error
 
 
 def _digest(classifier: Classifier, settings: str) -> Any:

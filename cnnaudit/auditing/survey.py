@@ -1,5 +1,6 @@
 """One pass over the pictures: what the network answers, and what each picture is like."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.auditing.properties import measured
-from cnnaudit.auditing.shards import Columns, Shards
+from cnnaudit.auditing.shards import Columns, Shards, read_columns, write_columns
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import DataError, ImageError, MethodError, ModelError
@@ -58,19 +59,25 @@ def survey(
     """
     asked = _Network(classifier)
     shards = None if cache is None else Shards(cache, classifier, f"{asked.layer} {AXES} {_SHARD} {_BATCH} {_SEED}")
-    rows = _Rows(len(pictures))
+    rows, digest = _Rows(len(pictures)), hashlib.sha256()
     for start in range(0, len(pictures), _SHARD):
         places = range(start, min(start + _SHARD, len(pictures)))
         path = None if shards is None else shards.path(pictures, places)
-        columns = None if shards is None or path is None else shards.read(path, len(places))
+        columns = None if path is None else _kept(path, len(places))
         if columns is None:
             columns = _shard(asked, pictures, places, progress)
-            if shards is not None and path is not None:
-                shards.write(path, columns)
+            if path is not None:
+                write_columns(path, columns)
         rows.put(places, columns)
+        digest.update(b"" if path is None else path.name.encode())
         if progress:
             progress(places.stop, len(pictures))
-    return rows.survey()
+    return rows.survey("" if shards is None else digest.hexdigest())
+
+
+def _kept(path: Path, rows: int) -> Columns | None:
+    columns = read_columns(path)
+    return columns if columns and all(len(column) == rows for column in columns.values()) else None
 
 
 class _Network:
@@ -194,7 +201,7 @@ class _Rows:
                 self.columns[name] = np.full((self._count, *values.shape[1:]), np.nan, np.float32)
             self.columns[name][list(places)] = values
 
-    def survey(self) -> Survey:
+    def survey(self, digest: str) -> Survey:
         found = {name: torch.from_numpy(values) for name, values in self.columns.items()}
         return Survey(
             predicted=found["predicted"],
@@ -204,4 +211,5 @@ class _Rows:
             properties={
                 name.removeprefix(_PROPERTY): values for name, values in found.items() if name.startswith(_PROPERTY)
             },
+            digest=digest,
         )

@@ -17,6 +17,7 @@ class Survey:
         truthful: the probability of the picture's own class.
         embeddings: the network's last features, on at most 64 axes (a fixed random projection of more).
         properties: of the picture as a whole, by name; NaN where one does not apply.
+        digest: of the network and all pictures; empty where nothing is kept on disk.
     """
 
     predicted: Int64[Tensor, " n"]
@@ -24,3 +25,4 @@ class Survey:
     truthful: Float32[Tensor, " n"]
     embeddings: Float32[Tensor, "n d"]
     properties: Mapping[str, Float32[Tensor, " n"]]
+    digest: str = ""

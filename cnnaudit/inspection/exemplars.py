@@ -152,11 +152,11 @@ def _watched(
     if not best.finite:
         raise ModelError(f"{name!r} returns values that are not finite. Are the weights damaged?")
     mean, deviation = best.spread()
-    values, *found = best.won()
+    values, places, positions = best.won()
     reached = values[:, :k].double()
     reached = reached.where(reached > -torch.inf, torch.nan).nanmean(1)
     prominence = torch.where(deviation > 0, (reached - mean) / deviation, 0.0)
-    wins = _wins(values, *found, shape[1:], set(best.silent.tolist()))
+    wins = _wins(values, places, positions, shape[1:], set(best.silent.tolist()))
     order = [unit for unit in prominence.argsort(descending=True, stable=True).tolist() if unit in wins]
     chosen = _units(name, shape[0], units, order)
     spread = mean.tolist(), deviation.tolist(), prominence.tolist()

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,38 @@ def test_an_interrupted_audit_ends_in_the_same_bytes(
         ca.audit(classifier(), pictures(), cache=tmp_path, progress=stop)
     assert len(list(tmp_path.iterdir())) == shards
     assert same(ca.audit(classifier(), pictures(), cache=tmp_path), ca.audit(classifier(), pictures()))
+
+
+def test_cues_are_not_tested_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edits: list[str] = []
+
+    def three(asked: Asked) -> list[Cue]:
+        (first,) = corner(asked)
+
+        def counted(name: str) -> Cue:
+            def edit(*given: Any) -> Edited | None:
+                edits.append(name)
+                return first.edit(*given)
+
+            return replace(first, id=name, name=name, edit=edit)
+
+        return [counted("one"), counted("two"), counted("three")]
+
+    def stop(part: str, done: int, _total: int) -> None:
+        if part == "interventions" and done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "SOURCES", {"three": three})
+    monkeypatch.setattr(running, "distinct", list)
+    whole = ca.audit(classifier(), pictures())
+    edits.clear()
+    with pytest.raises(KeyboardInterrupt):
+        ca.audit(classifier(), pictures(), cache=tmp_path, progress=stop)
+    assert set(edits) == {"one", "two"}
+    edits.clear()
+    assert same(ca.audit(classifier(), pictures(), cache=tmp_path), whole)
+    assert set(edits) == {"three"}
+    assert all(path.name.startswith("survey-") for path in tmp_path.iterdir())
 
 
 def fails(error: Exception) -> Callable[[Asked], list[Cue]]:
