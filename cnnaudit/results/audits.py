@@ -160,8 +160,8 @@ class Hurt:
 
     Attributes:
         groups: those with the fewest right answers first.
-        worst: the lowest group of those with enough pictures to tell, its accuracy measured on the halves of them on
-            which it was not chosen; None where there is none.
+        worst: the lowest group by a confirmed cue, else the lowest class, of those with enough pictures to tell; None
+            where there is none.
         unlinked: what the accuracy would be on data in which the gravest confirmed cue does not go with a class any
             more: groups weighted as if cue and class were independent; None without a confirmed cue, or where too few
             pictures show one without the other.
