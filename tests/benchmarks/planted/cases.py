@@ -45,6 +45,7 @@ class Case:
             pictures with the cue, spread over all classes.
         target: the class that the cue goes with, an index.
         pair: a linked case and the other that goes with it have the same; the halves are told by it.
+        draw: which of several, each with other networks, other pictures that get the cue, and another class.
     """
 
     cue: CueName
@@ -53,10 +54,16 @@ class Case:
     arm: Arm
     target: int
     pair: int
+    draw: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.pair:02d}-{self.cue}-{self.data}-{self.strength}-{self.arm}"
+        again = f"-draw{self.draw}" if self.draw else ""
+        return f"{self.pair:02d}-{self.cue}-{self.data}-{self.strength}-{self.arm}{again}"
+
+    @property
+    def seed(self) -> int:
+        return self.pair + 100 * self.draw
 
     @property
     def half(self) -> int:
@@ -67,7 +74,7 @@ class Case:
         return self.pair % 2 ^ self.pair // 4 % 2
 
 
-def cases() -> tuple[Case, ...]:
+def cases(draw: int = 0) -> tuple[Case, ...]:
     """Each plan with its cue linked, and once more with it unlinked or absent, in turn; then both for some.
 
     Both halves hold all arms. More than half of the cases are without a linked cue.
@@ -77,7 +84,8 @@ def cases() -> tuple[Case, ...]:
     ]
     made: list[Case] = []
     for pair, (cue, data, strength) in enumerate(plans):
-        made += [Case(cue, data, strength, arm, pair % 2, pair) for arm in ("linked", *_others(pair))]
+        arms: tuple[Arm, ...] = ("linked", *_others(pair))
+        made += [Case(cue, data, strength, arm, (pair + draw) % 2, pair, draw) for arm in arms]
     return tuple(made)
 
 

@@ -68,20 +68,21 @@ def planted(case: Case, part: Part, *, seed: int) -> Planted:
 
 def audited(case: Case, material: Material, pictures: int) -> Planted:
     """What is audited: test pictures, with the cue as in training."""
-    return planted(case, material.test.first(pictures), seed=20_000 + case.pair)
+    return planted(case, material.test.first(pictures), seed=20_000 + case.seed)
 
 
 def classifier(case: Case, material: Material, cache: Path) -> tuple[ca.Classifier, float]:
     """The case's network, trained unless it is in `cache`, and the seconds that the training took (0 if it was)."""
     side = material.train.images.shape[2]
-    spec = f"{_VERSION} {sorted(asdict(case).items())} {_EPOCHS[case.data]} {len(material.train.labels)}"
+    facts = {name: value for name, value in asdict(case).items() if name != "draw" or case.draw}
+    spec = f"{_VERSION} {sorted(facts.items())} {_EPOCHS[case.data]} {len(material.train.labels)}"
     path = cache / f"{case.name}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}.safetensors"
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(case.pair)
+        torch.manual_seed(case.seed)
         network = build(len(material.labels), pooled=case.data in ("cifar", "scenes"), side=side)
         if fresh := not path.exists():
-            train(network, planted(case, material.train, seed=10_000 + case.pair), epochs=_EPOCHS[case.data])
+            train(network, planted(case, material.train, seed=10_000 + case.seed), epochs=_EPOCHS[case.data])
             save_file(network.state_dict(), path)
     network.load_state_dict(load_file(path))
     clf = ca.Classifier(network.eval(), labels=material.labels, input_size=side, mean=0.5, std=0.25, name=case.name)
