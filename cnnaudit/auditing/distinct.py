@@ -1,6 +1,8 @@
-"""Cues that two sources found are told once."""
+"""Cues that two sources found are told once, and each by an id of its own."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,13 +18,19 @@ _LOOKED_AT = 8
 def distinct(cues: Sequence[Cue]) -> list[Cue]:
     """Without those of the same class that are all but in the same pictures and at the same place as an earlier one.
 
-    Cues that have no place of their own are kept.
+    Cues that have no place of their own are kept. Of equal ids, as classes have whose names differ in signs alone,
+    the later ones get a number.
     """
     kept: list[Cue] = []
     for cue in cues:
         if not any(_same(cue, other) for other in kept):
-            kept.append(cue)
+            kept.append(replace(cue, id=_free(cue.id, {other.id for other in kept})))
     return kept
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def _same(one: Cue, other: Cue) -> bool:

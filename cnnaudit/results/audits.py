@@ -103,7 +103,7 @@ class AuditFinding:
         strongest: the place in `effects` of the one that the verdict rests on; None where nothing could be edited.
         evidence: sentences for and against the cue being the object itself.
         presence: a row a class.
-        concerned: names of pictures in which the cue is present, the most convincing first; at most 200.
+        concerned: names of pictures in which the cue is present, in the order of the set; at most 200.
         described: what the cue looks like, in the audit's own words, where `name` is the user's; else empty.
     """
 

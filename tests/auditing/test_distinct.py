@@ -48,3 +48,9 @@ def test_only_the_first_of_two_cues_in_the_same_pictures_and_at_the_same_place_i
         "tag", "elsewhere", "snow", "rare", "other class", "everywhere",
     ]  # fmt: skip
     assert distinct([]) == []
+
+
+def test_equal_ids_are_told_apart() -> None:
+    box = cue("class-c", slice(2, 6), slice(2, 6))
+    found = distinct([box, replace(box, label=0), replace(box, id="class-c-2", edit=lambda *_: None), box])
+    assert [each.id for each in found] == ["class-c", "class-c-2", "class-c-2-2"]
