@@ -114,7 +114,14 @@ def known_dataset(name: str) -> str:
         return name
     if name not in DATASETS:
         raise OptionError(
-            f"There is no dataset {name!r}.{near_matches(name, DATASETS)} There is: {', '.join(DATASETS)}, "
-            f"and {FOLDER}PATH."
+            f"There is no dataset {name!r}{_no_path(name)}.{near_matches(name, DATASETS)} "
+            f"There is: {', '.join(DATASETS)}, and {FOLDER}PATH."
         )
     return name
+
+
+def _no_path(name: str) -> str:
+    """What else a name is not that may have been meant for a path."""
+    if Path(name).is_file():
+        return " (it is a file)"
+    return "" if Path(name).exists() else ", nor a folder of this name"
