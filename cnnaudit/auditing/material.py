@@ -126,7 +126,7 @@ def _class(classifier: Classifier, label: str, known: Mapping[str, int]) -> int 
 def _of_material(classifier: Classifier, data: str | Path | Dataset | Split | Files, given: Material) -> Found:
     part, notes = given.part, given.notes
     if part is None or not len(part):
-        raise DataError(f"{given.name} holds no picture. Give another with --data.")
+        raise DataError(f"{given.name} holds no picture. Give other pictures.")
     root = folder_of(data) if isinstance(data, str | Path) else None
     if root is not None:
         notes = (*notes, *_in_order(classifier, root, given))
@@ -140,7 +140,7 @@ def _of_material(classifier: Classifier, data: str | Path | Dataset | Split | Fi
         )
     names = tuple(_below(root, path) for path in given.paths) or tuple(map(str, range(len(part))))
     failures = tuple(ImageFailure(_below(root, path), reason) for path, reason in given.unread)
-    return Pictures(str(given.name), names, part.labels, _reader(part), given.paths), failures, notes
+    return Pictures(str(given.name), names, part.labels.cpu(), _reader(part), given.paths), failures, notes
 
 
 def _in_order(classifier: Classifier, root: Path, given: Material) -> tuple[str, ...]:
