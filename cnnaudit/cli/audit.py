@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cnnaudit.auditing.gates import Gate
-    from cnnaudit.results import AuditFacts, AuditFinding
+    from cnnaudit.results import AuditFacts, AuditFinding, Compared
 
 _STOPPED = "stopped; what the network has answered so far is kept for the same command"
+_TWICE = "To compare with the same earlier one again, keep it elsewhere, or name another folder with --out."
 _UNREAD = 5
 
 
@@ -39,8 +40,17 @@ class _Several(click.ParamType):
     envvar_list_splitter = ","
 
 
+class _Data(click.ParamType):
+    """Text; where it is missing, what is expected is said."""
+
+    name = "text"
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        return "Give a folder a class, a CSV file (path, label, …) or a dataset's name, such as husky-wolf."
+
+
 @click.command()
-@click.argument("data", metavar="DATA")
+@click.argument("data", metavar="DATA", type=_Data())
 @click.option(
     "--data-root", type=click.Path(file_okay=False), metavar="DIR",
     help="Folder that holds datasets (see `cnnaudit datasets`).",
@@ -52,8 +62,8 @@ class _Several(click.ParamType):
 @click.option(
     "--fail-on", type=_Several(), multiple=True, metavar="CONDITION",
     help="Exit with 1 if a shortcut is confirmed (confirmed, or low, medium, high: of this severity or above), if a "
-    "share is too low (worst-group<0.8, accuracy<0.9), or if something is new or worse than in --baseline. Several "
-    "with commas or by repeating.",
+    "share is too low ('worst-group<0.8', 'accuracy<0.9', in quotes for the shell), or if something is new or worse "
+    "than in --baseline. Several with commas or by repeating.",
 )  # fmt: skip
 @click.option(
     "--baseline", type=click.Path(), metavar="OLD.json",
@@ -85,7 +95,7 @@ def audit(
 
     \b
     cnnaudit audit husky-wolf --model husky-wolf
-    cnnaudit audit photos/test --model resnet18 --weights mine.pth --fail-on medium,worst-group<0.8
+    cnnaudit audit photos/test --model resnet18 --weights mine.pth --fail-on 'medium,worst-group<0.8'
     cnnaudit audit photos.csv --model mine.safetensors --baseline old.json --fail-on new,worse
     """
     with errors_end_the_run(verbose=verbose, stopped="stopped" if no_cache else _STOPPED):
@@ -107,6 +117,8 @@ def audit(
         page = report.save(Path(out) / f"{_stem(data, classifier.name)}.html")
         if as_json:
             click.echo(report.json(), nl=False)
+        if baseline is not None and not quiet and _same(page.with_suffix(".json"), baseline):
+            click.echo(f"note: {baseline} is this audit now. {_TWICE}", err=True)
         if report.audit:
             _tell(report.audit, quiet=quiet, tables=not (quiet or as_json))
         if not as_json:
@@ -128,7 +140,11 @@ def _default_cache() -> Path | None:
 
 
 def _stem(data: str, model: str) -> str:
-    return file_stem("audit", data.removeprefix("folder:"), model)
+    return file_stem("audit", str(Path(data.removeprefix("folder:")).absolute()), model)
+
+
+def _same(written: Path, other: str) -> bool:
+    return written.resolve() == Path(other).expanduser().resolve()
 
 
 def _judged(conditions: Sequence["Gate"], facts: "AuditFacts") -> int:
@@ -196,8 +212,13 @@ def _rows(facts: "AuditFacts", shown: int) -> Iterator[tuple[str, str]]:
         yield "without the link", right(facts.hurt.unlinked)
     problems = Counter(each.kind for each in facts.problems)
     yield "data problems", ", ".join(f"{kind}: {n:,}" for kind, n in problems.items()) or "none"
-    for what in ("new", "worse", "better", "gone") if facts.compared else ():
-        for sentence in getattr(facts.compared, what):
-            yield f"{what} since baseline", sentence
+    yield from _changes(facts.compared) if facts.compared else ()
     for name, reason in facts.skipped.items():
         yield f"no {name}", reason
+
+
+def _changes(since: "Compared") -> Iterator[tuple[str, str]]:
+    found = [(what, sentence) for what in ("new", "worse", "better", "gone") for sentence in getattr(since, what)]
+    yield from ((f"{what} since baseline", sentence) for what, sentence in found)
+    if not found:
+        yield "since baseline", "nothing is new, worse, better or gone"

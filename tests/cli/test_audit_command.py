@@ -2,6 +2,7 @@
 
 import inspect as python_inspect
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,30 @@ def test_what_changed_is_printed(asked: list[dict[str, Any]], changes: dict[str,
     assert "worse since baseline" in done.stdout and "gone" not in done.stdout
 
 
+def test_that_nothing_changed_is_printed(asked: list[dict[str, Any]], changes: dict[str, Any]) -> None:
+    report().save("old.html")
+    changes["compared"] = Compared((), (), (), ())
+    done = run("photos", "--model", "husky-wolf", "--baseline", "old.json")
+    assert "nothing is new, worse, better or gone" in done.stdout
+    assert "is this audit now" not in done.stderr
+
+
+def test_a_baseline_that_the_audit_overwrites_is_said_to_be_gone(asked: list[dict[str, Any]]) -> None:
+    old = report().save("reports/audit-photos-husky-wolf.html").with_suffix(".json")
+    done = run("photos", "--model", "husky-wolf", "--baseline", str(old))
+    assert f"note: {old} is this audit now." in done.stderr and "--out" in done.stderr
+    assert "is this audit now" not in run("photos", "--model", "husky-wolf", "--baseline", str(old), "-q").stderr
+
+
+def test_files_are_named_after_the_folder_even_where_it_is_a_dot(
+    asked: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "dogs").mkdir()
+    monkeypatch.chdir(folder / "dogs")
+    run(".", "--model", "husky-wolf")
+    assert Path("reports/audit-dogs-husky-wolf.html").is_file()
+
+
 def test_quiet_leaves_the_path_and_errors_and_json_is_the_twin(asked: list[dict[str, Any]]) -> None:
     page = Path("reports/audit-photos-husky-wolf.html")
     assert run("photos", "--model", "husky-wolf", "-q").stdout == f"{page}\n"
@@ -180,6 +205,25 @@ def test_data_that_are_none_are_one_line_and_exit_code_2(folder: Path, data: str
     assert done.stderr.startswith("error: ") and words in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not Path("reports").exists()
+
+
+def test_without_data_it_is_said_what_they_may_be() -> None:
+    done = run()
+    assert done.exit_code == 2
+    assert "folder a class" in done.stderr and "CSV" in done.stderr and "husky-wolf" in done.stderr
+
+
+def test_what_was_meant_for_a_path_is_told_from_a_misspelt_name(folder: Path) -> None:
+    (folder / "notes.txt").write_text("")
+    assert "'no/such', nor a folder of this name" in run("no/such", "--model", "husky-wolf").stderr
+    assert "'notes.txt' (it is a file)" in run("notes.txt", "--model", "husky-wolf").stderr
+
+
+def test_examples_in_the_help_can_be_pasted_into_a_shell() -> None:
+    """An unquoted `<` would read from a file that is called 0.8."""
+    shown = [line.strip() for line in run("--help").stdout.splitlines() if line.strip().startswith("cnnaudit audit")]
+    words = [list(shlex.shlex(line, posix=True, punctuation_chars=True)) for line in shown]
+    assert len(shown) == 3 and not any("<" in each for each in words)
 
 
 def test_ctrl_c_says_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
