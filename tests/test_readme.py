@@ -90,3 +90,18 @@ def test_every_verb_and_file_that_is_named_exists() -> None:
     table = re.findall(r"^\| `cnnaudit (\w+)", TEXT, flags=re.MULTILINE)
     assert table == list(_COMMANDS)
     assert all((ROOT / path).exists() for path in re.findall(r"\]\(([\w./-]+)\)", TEXT))
+
+
+def test_every_option_that_is_named_exists() -> None:
+    from cnnaudit.cli import _COMMANDS, _command
+
+    known = {option for verb in _COMMANDS for each in _command(verb).params for option in each.opts} | {"--help"}
+    assert {f"--{name}" for name in re.findall(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", TEXT)} - {"--"} <= known
+
+
+def test_every_condition_that_an_audit_may_fail_on_is_one() -> None:
+    from cnnaudit.auditing.gates import gates
+
+    said = TEXT.split("`--fail-on` gives")[1].split("`--name-clusters")[0]
+    texts = [text.strip("'") for text in re.findall(r"`([^`\s]+)`", said) if not text.startswith("--")]
+    assert len(texts) >= 5 and len(gates(texts, comparing=True)) == len(texts)
