@@ -5,11 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cnnaudit.auditing.sources import SOURCES
 from cnnaudit.errors import OptionError, near_matches
 from cnnaudit.report import numbers
 from cnnaudit.report.auditing import words
 from cnnaudit.results import AuditFacts, Share
 from cnnaudit.results.audits import Severity
+
+_NEEDED = ("interventions", "verdicts", *SOURCES, "distinct cues", "names")
+"""Parts without which nothing can be said to be free of shortcuts: one that was skipped may have found one."""
 
 Judged: TypeAlias = tuple[bool | None, str]
 """Whether a condition is met, or None if this audit cannot say; and why."""
@@ -29,10 +33,8 @@ def _with_severity(*severities: Severity) -> Callable[[AuditFacts], Judged]:
         if found:
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             return True, f"{found[0].id} ({found[0].name}, {found[0].severity}){more}"
-        missing = [name for name in ("interventions", "verdicts") if name in facts.skipped]
-        if missing:
-            return None, f"no cue was tested: {facts.skipped[missing[0]]}"
-        return False, ""
+        missing = [name for name in _NEEDED if name in facts.skipped]
+        return (None, f"{missing[0]} failed: {facts.skipped[missing[0]]}") if missing else (False, "")
 
     return judge
 

@@ -14,6 +14,7 @@ from audit_samples import effect, facts, finding, others, report
 from cnnaudit.auditing.comparing import carried, compared, paired, unlike
 from cnnaudit.auditing.earlier import Outcome, Seen, earlier, outcome
 from cnnaudit.auditing.gates import gates
+from cnnaudit.auditing.sources import SOURCES
 from cnnaudit.errors import CnnAuditError, DataError, OptionError
 from cnnaudit.results import AuditFinding, Compared, Group, Hurt
 from cnnaudit.training.metrics import share
@@ -158,7 +159,7 @@ def met(text: str, **changes: Any) -> bool | None:
 def test_gates_of_severity_are_at_or_above(severity: str, conditions: str) -> None:
     found = (finding(severity=severity), *OTHERS)
     assert [c for c in ("confirmed", "low", "medium", "high") if met(c, findings=found)] == conditions.split()
-    assert not met("confirmed", findings=OTHERS)
+    assert met("confirmed", findings=OTHERS, skipped={}) is False
 
 
 def test_gates_of_shares_ask_for_the_share_itself() -> None:
@@ -169,7 +170,18 @@ def test_gates_of_shares_ask_for_the_share_itself() -> None:
 
 def test_a_gate_cannot_tell_when_nothing_was_tested() -> None:
     assert met("confirmed", findings=(), skipped={"interventions": "It failed in the network"}) is None
-    assert met("confirmed", findings=()) is False
+    assert met("confirmed", findings=(), skipped={}) is False
+
+
+@pytest.mark.parametrize("part", [*SOURCES, "distinct cues", "names"])
+def test_a_gate_cannot_tell_when_not_all_was_searched_unless_something_was_found(part: str) -> None:
+    skipped = {part: "Memory ran out"}
+    assert [met(c, findings=OTHERS, skipped=skipped) for c in ("confirmed", "low", "medium", "high")] == [None] * 4
+    found = (finding(severity="medium"), *OTHERS)
+    assert met("medium", findings=found, skipped=skipped) and met("high", findings=found, skipped=skipped) is None
+    (gate,) = gates(["confirmed"], comparing=False)
+    assert gate.judge(facts(findings=OTHERS, skipped=skipped))[1] == f"{part} failed: Memory ran out"
+    assert met("confirmed", findings=OTHERS, skipped={"slices": "too few"}) is False
 
 
 def test_gates_of_changes_need_an_earlier_audit() -> None:
