@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 
 import cnnaudit
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import DataError, ImageError, OptionError
+from cnnaudit.errors import DataError, ImageError, ModelError, OptionError
 from cnnaudit.files import replacing
+from cnnaudit.inspection.failing import batch_errors
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
 """Arrays by name; of a pass over pictures, a row a picture in each."""
 
 _FORMAT = 1
+_NOISE = 13  # seed of the pictures that a network is known by
 
 
 class Shards:
@@ -71,7 +74,21 @@ def _digest(classifier: Classifier, settings: str) -> Any:
     where = (classifier.device.type, str(classifier.dtype), cnnaudit.__version__, _FORMAT, settings)
     digest = hashlib.sha256(repr((seen, where)).encode())
     digest.update(repr(classifier.network).encode())  # strides and the like are in no weight
+    digest.update(_answers(classifier))  # and what a forward calls is in neither
     return digest
+
+
+def _answers(classifier: Classifier) -> bytes:
+    """The network's scores for two fixed pictures of noise.
+
+    What it raises on them tells it from others as well: whether it fails on the pictures, the pass itself will say.
+    """
+    noise = torch.rand(2, classifier.channels, *classifier.input_size, generator=torch.Generator().manual_seed(_NOISE))
+    try:
+        with batch_errors(classifier, noise):
+            return classifier.scores(noise).float().cpu().numpy().tobytes()
+    except ModelError as error:
+        return str(error).encode()
 
 
 def _content(pictures: Pictures, place: int) -> bytes:

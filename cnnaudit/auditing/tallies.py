@@ -13,6 +13,7 @@ from cnnaudit.results import ClassFacts, ImageFailure, Share
 from cnnaudit.training.metrics import share
 
 _FEW = 20  # pictures of a class: the interval of its accuracy is then some 40 points wide
+_NAMED = 5
 
 
 def answered(
@@ -71,14 +72,27 @@ def by_class(classifier: Classifier, pictures: Pictures, rows: Survey) -> tuple[
 
 
 def few(classifier: Classifier, classes: tuple[ClassFacts, ...]) -> tuple[str, ...]:
-    """A note where there are too few pictures of a class to settle much."""
+    """A note where there are too few pictures of a class to settle much, of most classes or of some."""
     counts = [each.pictures for each in classes]
     middle = int(median(counts))
     if middle >= _FEW:
-        return ()
+        return _few_of_some(classes)
     low = share(middle, middle).low
     return (
         f"There are {sum(counts):,} pictures of {len(counts):,} of the network's {classifier.classes:,} classes, "
         f"{middle:,} of the middle one: so few a class settle little. A class with {middle:,} of {middle:,} answered "
         f"rightly may be answered rightly as seldom as {low:.0%}, and what goes with a class may do so by chance.",
+    )
+
+
+def _few_of_some(classes: tuple[ClassFacts, ...]) -> tuple[str, ...]:
+    small = sorted((each for each in classes if each.pictures < _FEW), key=lambda each: each.pictures)
+    if not small:
+        return ()
+    named = ", ".join(f"{each.label} ({each.pictures:,})" for each in small[:_NAMED])
+    more = f" and {len(small) - _NAMED:,} more" if len(small) > _NAMED else ""
+    have, them = ("has", "it") if len(small) == 1 else ("have", "them")
+    return (
+        f"{len(small):,} of {len(classes):,} classes {have} fewer than {_FEW} pictures: {named}{more}. "
+        f"What is said of {them} settles little.",
     )

@@ -2,7 +2,7 @@
 
 import tracemalloc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -151,6 +151,36 @@ def test_what_has_changed_is_asked_again(small: None, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 5 + 5 + 1
 
 
+class Waving(nn.Module):
+    """What its forward calls is in none of its parts."""
+
+    def __init__(self, called: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self._called = network(), called
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._called(10 * self.inner(x))
+
+
+def test_another_forward_with_the_same_weights_is_asked_again(small: None, tmp_path: Path) -> None:
+    survey(classifier(Waving(torch.relu)), pictures(), cache=tmp_path)
+    found, other = classifier(Waving(torch.sin)), classifier(Waving(torch.sin))
+    assert equal(survey(found, pictures(), cache=tmp_path), survey(other, pictures()))
+    survey(classifier(Waving(torch.relu)), pictures(), cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 5 + 5
+
+
+def test_a_network_that_fails_on_noise_alone_is_asked_all_the_same(tmp_path: Path) -> None:
+    def called(x: Tensor) -> Tensor:
+        if len(x) == 2 and float(x.std()) > 0.01:
+            raise ZeroDivisionError("not on noise")
+        return x
+
+    seen = pictures(8)
+    rows = survey(classifier(Waving(called)), seen, cache=tmp_path)
+    assert equal(survey(classifier(Waving(called)), seen, cache=tmp_path), rows)
+
+
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OptionError, match="another folder"):
@@ -262,3 +292,15 @@ def test_few_pictures_a_class_are_said_with_numbers() -> None:
     assert "3 pictures of 3 of the network's 3 classes, 1 of the middle one" in note
     assert "21%" in note  # Wilson's interval of 1 in 1: 1 / (1 + 1.96 ** 2) = 0.207
     assert few(classifier(), tuple(ClassFacts(str(k), 20, right) for k in range(3))) == ()
+
+
+def test_classes_with_fewer_pictures_than_the_others_are_named() -> None:
+    right = Share(1, 1, 1.0, 0.2, 1.0)
+
+    def said(*counts: int) -> tuple[str, ...]:
+        return few(classifier(), tuple(ClassFacts(f"class {k}", n, right) for k, n in enumerate(counts)))
+
+    assert said(120, 6, 120)[0].startswith("1 of 3 classes has fewer than 20 pictures: class 1 (6).")
+    assert "2 of 5 classes have fewer than 20 pictures: class 3 (2), class 0 (19)." in said(19, 50, 50, 2, 50)[0]
+    assert ", class 4 (5) and 2 more. What" in said(*range(1, 8), *[30] * 8)[0]
+    assert said(20, 20, 300) == ()
