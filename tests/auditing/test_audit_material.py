@@ -53,6 +53,20 @@ def test_a_folder_a_class_gives_names_classes_and_the_pixels_that_the_network_is
         assert torch.equal(found.read([place]), asked.prepare(read_image(path)))
 
 
+class Elsewhere(torch.Tensor):
+    """As if it were in another device's memory: only what was brought here is a plain tensor."""
+
+    def cpu(self, *_: object, **__: object) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+
+def test_pictures_and_classes_in_another_memory_are_brought_here() -> None:
+    images, labels = torch.rand(4, 3, 8, 6).as_subclass(Elsewhere), torch.tensor([0, 1, 1, 0]).as_subclass(Elsewhere)
+    found = pictures_of(classifier(), Split(images, labels))[0]
+    assert type(found.truth) is torch.Tensor and found.truth.tolist() == [0, 1, 1, 0]
+    assert type(found.read([1])) is torch.Tensor
+
+
 def test_pictures_may_be_read_in_any_order_and_none_of_them(tmp_path: Path) -> None:
     write(tmp_path, "husky/1.png", "grey wolf/2.png", "husky/3.png")
     found = pictures_of(classifier(), tmp_path)[0]
