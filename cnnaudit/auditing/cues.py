@@ -17,12 +17,17 @@ class Edited:
     """Pictures before and after an edit and after its placebo, `n c h w` each, and their places in the set.
 
     The placebo is the same operator on as much of the same pictures, without the cue.
+
+    Attributes:
+        donors: for each, the picture that the cue was taken from, of which there may be few; empty where it is taken
+            from none.
     """
 
     places: tuple[int, ...]
     before: Pixels
     after: Pixels
     placebo: Pixels
+    donors: tuple[int, ...] = ()
 
 
 Editor: TypeAlias = Callable[[Operation, Sequence[int], torch.Generator], Edited | None]

@@ -70,18 +70,21 @@ def measured(
     apart = min(SCREENED, len(order) // 4)
     order = order[:apart] if screening else order[apart : apart + MOST]
     rows: list[Tensor] = []
+    donors: list[int] = []
     shown: list[Edit] = []
     for start in range(0, len(order), _BATCH):
         edited = cue.edit(operation, [fitting[k] for k in order[start : start + _BATCH]], random)
         if edited is None:
             continue
         answers = _asked(asked.classifier, edited, cue.label)
-        rows.append(answers)
-        if len(shown) < _SHOWN:
+        told = answers.isfinite().all(1)  # a network may fail on an edited picture
+        rows.append(answers[told])
+        donors += [donor for donor, known in zip(edited.donors, told.tolist(), strict=False) if known]
+        if len(shown) < _SHOWN and bool(told.all()):
             shown += _edits(asked, operation, edited, answers)[: _SHOWN - len(shown)]
-    if not rows or sum(map(len, rows)) < 2:
+    if sum(map(len, rows)) < 2:
         return None
-    return _effect(operation, torch.cat(rows).double().numpy(), random), tuple(shown)
+    return _effect(operation, torch.cat(rows).double().numpy(), donors, random), tuple(shown)
 
 
 def screened(asked: Asked, cue: Cue) -> float:
@@ -106,33 +109,60 @@ def answers(classifier: Classifier, pixels: Pixels) -> Tensor:
         return classifier.logits(pixels.to(classifier.device)).float().softmax(1).cpu()
 
 
-def _effect(operation: Operation, rows: Float64[np.ndarray, "n 6"], random: torch.Generator) -> Effect:
+def _effect(
+    operation: Operation, rows: Float64[np.ndarray, "n 6"], donors: Sequence[int], random: torch.Generator
+) -> Effect:
     before, was, after, now, placebo, then = rows.T
-    draws = torch.randint(len(rows), (_DRAWS, len(rows)), generator=random).numpy()
+    weights = _weights(len(rows), donors, random)
     turns = 1 if operation != "remove" else -1
     flips, placebo_flips = ((turns * (each - was) > 0).sum() for each in (now, then))
     return Effect(
         operation,
         len(rows),
-        effect=_mean(after - before, draws),
-        placebo=_mean(placebo - before, draws),
-        difference=_mean(after - placebo, draws),
+        effect=_mean(after - before, weights),
+        placebo=_mean(placebo - before, weights),
+        difference=_mean(after - placebo, weights),
         flips=int(flips),
         placebo_flips=int(placebo_flips),
-        p=_chance(turns * (after - placebo), random),
+        p=_chance(turns * (after - placebo), donors, random),
         p_adjusted=1.0,
+        donors=len(set(donors)) if donors else None,
     )
 
 
-def _mean(values: Float64[np.ndarray, " n"], draws: Int64[np.ndarray, "b n"]) -> Change:
-    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
+def _weights(n: int, donors: Sequence[int], random: torch.Generator) -> Float64[np.ndarray, "b n"]:
+    """How often each row is in a bootstrap sample.
+
+    Each edited picture is another one, but several may have the cue from the same donor. Donors are drawn with all
+    their rows, which takes in both sources of chance (Cameron, Gelbach and Miller, Review of Economics and Statistics
+    90, 2008).
+    """
+    group, count = _groups(n, donors)
+    draws = torch.randint(count, (_DRAWS, count), generator=random)
+    times = torch.zeros(_DRAWS, count, dtype=torch.float64)
+    times.scatter_add_(1, draws, torch.ones(draws.shape, dtype=torch.float64))
+    return times.numpy()[:, group]
+
+
+def _groups(n: int, donors: Sequence[int]) -> tuple[Int64[np.ndarray, " n"], int]:
+    """The number of each row's donor, and how many there are; each row is its own, where there are none."""
+    if not donors:
+        return np.arange(n), n
+    known, group = np.unique(donors, return_inverse=True)
+    return group, len(known)
+
+
+def _mean(values: Float64[np.ndarray, " n"], weights: Float64[np.ndarray, "b n"]) -> Change:
+    low, high = np.quantile(weights @ values / weights.sum(1), [0.025, 0.975])
     return Change(float(values.mean()), float(low), float(high))
 
 
-def _chance(values: Float64[np.ndarray, " n"], random: torch.Generator) -> float:
-    """How likely so large a mean is if each value were as likely negative."""
-    signs = torch.randint(2, (_DRAWS, len(values)), generator=random).double().mul(2).sub(1).numpy()
-    as_large = (signs @ values >= values.sum() - 1e-12).sum()
+def _chance(values: Float64[np.ndarray, " n"], donors: Sequence[int], random: torch.Generator) -> float:
+    """How likely so large a mean is if each donor's values were as likely negative."""
+    group, count = _groups(len(values), donors)
+    sums = np.bincount(group, values, count)
+    signs = torch.randint(2, (_DRAWS, count), generator=random).double().mul(2).sub(1).numpy()
+    as_large = (signs @ sums >= sums.sum() - 1e-12).sum()
     return float((as_large + 1) / (_DRAWS + 1))
 
 

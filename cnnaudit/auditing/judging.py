@@ -17,12 +17,14 @@ COPY_LEANS = 0.05
 Both were chosen on one half of the cases of tests/benchmarks/shortcuts.py.
 """
 _SURE = 0.05  # false discoveries among what is said to be an effect
-_BESIDE, _ON = 0.5, 0.6  # share of the cue on the object: below, it lies beside; above, on it
+_BESIDE, _ON = 0.35, 0.65  # share of the cue on the object: below, it lies beside; above, on it
+_APART = 10  # pictures with the cue alone or the class alone, without which the two cannot be told apart
 _ALL_OVER = 0.25  # `on_object` of a property below which the surroundings have it too
 _MEDIUM, _HIGH = 0.35, 0.6
 CONCERNED = 200
 """Pictures that a finding names."""
-_ENOUGH = 10  # pictures edited
+_ENOUGH = 10  # pictures edited, and pictures that the cue was taken from
+_COPIES = 5  # the latter of a cue that is the same in each
 _OF_NATURE: Mapping[Nature, Verdict] = {
     "shortcut": "confirmed",
     "object": "not confirmed",
@@ -49,20 +51,21 @@ def _reach(effect: Effect) -> float:
 
 
 def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[Edit, ...]) -> AuditFinding:
-    strongest = max(range(len(effects)), key=lambda k: _reach(effects[k])) if effects else None
-    nature, evidence = _nature(cue)
+    nature, evidence = _nature(asked, cue)
+    leans = _leans(cue, effects)
+    strongest = _strongest(effects, leans)
     effect = effects[strongest] if strongest is not None else None
-    verdict = _verdict(effects, nature, _enough(cue))
+    verdict = _verdict(cue, effects, nature, leans)
     count = int(cue.present.sum())
     return AuditFinding(
         id=cue.id,
         kind=cue.kind,
         name=cue.name,
         label=asked.classifier.labels[cue.label],
-        claim=_claim(asked, cue, effect, nature, _leans(effects, _enough(cue))),
+        claim=_claim(asked, cue, effect, nature, leans),
         verdict=verdict,
         nature=nature,
-        severity=_severity(effect, verdict),
+        severity=_severity(effect) if leans and effect and verdict != "not confirmed" else "none",
         association=cue.association,
         attribution=cue.attribution,
         effects=effects,
@@ -77,52 +80,78 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
     )
 
 
-def _leans(effects: Sequence[Effect], enough: float) -> bool:
+def _leans(cue: Cue, effects: Sequence[Effect]) -> bool:
     """Whether the network leans on the cue: putting it in does much, and taking it out agrees on the whole.
 
     Taking out alone does not count: without the cue, pictures may only have become strange. The two are weighted by
     their pictures: a rare cue can be put into many, and taken out of few.
     """
-    told = [each for each in effects if each.pictures >= _ENOUGH]
+    told, enough = [each for each in effects if _tells(cue, each)], _enough(cue)
     put = [each for each in told if each.operation != "remove" and each.p_adjusted < _SURE]
     pictures = sum(each.pictures for each in told)
     whole = sum(_reach(each) * each.pictures for each in told) / max(1, pictures)
     return whole >= enough and any(_reach(each) >= enough / 2 for each in put)
 
 
-def _rules_out(effect: Effect, enough: float) -> bool:
+def _tells(cue: Cue, effect: Effect) -> bool:
+    """Whether so many pictures were edited, with cues from so many others, that something can be said."""
+    fewest = _COPIES if cue.copied else _ENOUGH
+    return effect.pictures >= _ENOUGH and (effect.donors is None or effect.donors >= fewest)
+
+
+def _strongest(effects: Sequence[Effect], leans: bool) -> int | None:
+    """The effect that the verdict rests on: that of putting in, where the network leans on the cue."""
+    put = [k for k, each in enumerate(effects) if each.operation != "remove" and each.p_adjusted < _SURE]
+    return max(put if leans else range(len(effects)), key=lambda k: _reach(effects[k]), default=None)
+
+
+def _rules_out(cue: Cue, effect: Effect) -> bool:
     """Whether so large an effect that the network would lean on the cue is outside the interval."""
     far = -effect.difference.low if effect.operation == "remove" else effect.difference.high
-    return effect.pictures >= _ENOUGH and far < enough
+    return _tells(cue, effect) and far < _enough(cue)
 
 
 def _enough(cue: Cue) -> float:
     return COPY_LEANS if cue.copied else LEANS
 
 
-def _verdict(effects: Sequence[Effect], nature: Nature, enough: float) -> Verdict:
-    if _leans(effects, enough):
+def _verdict(cue: Cue, effects: Sequence[Effect], nature: Nature, leans: bool) -> Verdict:
+    if leans:
         return _OF_NATURE[nature]
-    return "not confirmed" if effects and all(_rules_out(each, enough) for each in effects) else "inconclusive"
+    return "not confirmed" if effects and all(_rules_out(cue, each) for each in effects) else "inconclusive"
 
 
-def _severity(effect: Effect | None, verdict: Verdict) -> Severity:
-    if effect is None or verdict == "not confirmed":
-        return "none"
+def _severity(effect: Effect) -> Severity:
     size = abs(effect.difference.value)
     return "high" if size >= _HIGH else "medium" if size >= _MEDIUM else "low"
 
 
-def _nature(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
+def _nature(asked: Asked, cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     """What the cue is, and the sentences that say so.
 
     A part is beside the object when it lies in what reaches the picture's border, or when it repeats exactly, as no
-    natural object does; a property is, when the surroundings alone have it.
+    natural object does; a property is, when the surroundings alone have it. An object may reach the border too: what
+    goes with its class in all but a few pictures is only called a shortcut where masks say so.
     """
+    masked = asked.pictures.masks is not None
     if cue.copied:
+        if masked and cue.object_share is not None and cue.object_share > _ON:
+            return "undecided", ("It repeats exactly, and masks say that it lies on the object: a person must say.",)
         return "shortcut", ("Nothing natural repeats so exactly: it was put there.",)
-    if cue.kind == "property":
-        return _nature_of_property(cue)
+    nature, evidence = (_nature_of_property if cue.kind == "property" else _nature_of_part)(cue)
+    whole = cue.kind == "property" and not cue.object_share
+    if nature == "shortcut" and not (masked or whole) and _apart(asked, cue) < _APART:
+        alone = "It is with all but a few of the class and with hardly anything else: a person must say what it is."
+        return "undecided", (*evidence, alone)
+    return nature, evidence
+
+
+def _apart(asked: Asked, cue: Cue) -> int:
+    """In how many pictures the cue and its class do not go together."""
+    return int((cue.present.cpu() != (asked.pictures.truth == cue.label)).sum())
+
+
+def _nature_of_part(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     if cue.object_share is None:
         return "undecided", ()
     share_of = f"{cue.object_share:.0%} of it lies on what stands before the background"
@@ -135,6 +164,8 @@ def _nature(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
 
 def _nature_of_property(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     if cue.object_share is None:
+        return "undecided", ("Too few pictures say whether the surroundings have it too: a person must say.",)
+    if not cue.object_share:
         return "shortcut", ("It belongs to the picture as a whole.",)
     told = f"what stands in the pictures painted over, it is told with AUROC {1 - cue.object_share / 2:.2f}"
     if cue.object_share < _ALL_OVER:

@@ -46,10 +46,12 @@ class Pasting:
         found = [(place, *each) for place, each in zip(places, made, strict=True) if each is not None]
         if not found:
             return None
-        kept, before, after, placebo = zip(*found, strict=True)
-        return Edited(tuple(kept), torch.stack(before), torch.stack(after), torch.stack(placebo))
+        kept, donors, before, after, placebo = zip(*found, strict=True)
+        return Edited(tuple(kept), torch.stack(before), torch.stack(after), torch.stack(placebo), tuple(donors))
 
-    def _one(self, operation: Operation, place: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor] | None:
+    def _one(
+        self, operation: Operation, place: int, random: torch.Generator
+    ) -> tuple[int, Tensor, Tensor, Tensor] | None:
         donor, other = _drawn(self.donors, place, random), _drawn(self.without, place, random)
         if donor is None or other is None:
             return None
@@ -60,7 +62,7 @@ class Pasting:
         cue, ground = self._cue_of(with_cue, cue_at, where), plate(without_cue.pixels, without_cue.ground)
         put, taken = pasted(view.pixels, cue, where), pasted(view.pixels, ground, where)
         after, placebo = (put, taken) if operation == "insert" else (taken, put)
-        return torch.from_numpy(view.pixels), after, placebo
+        return donor, torch.from_numpy(view.pixels), after, placebo
 
     def _region(self, operation: Operation, view: View, donor: View) -> Bool[np.ndarray, "h w"]:
         where = self.where(donor if operation == "insert" else view)

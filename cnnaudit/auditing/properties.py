@@ -79,11 +79,10 @@ def property_cues(asked: Asked) -> list[Cue]:
 
 
 def _on_object(link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Tensor]) -> float | None:
-    """Of a border nothing; of what is not measured in pixels it cannot be said."""
-    if link.name == "border":
+    """Of a border nothing, nor of what is not measured in pixels; None where too few pictures tell."""
+    if link.name == "border" or link.name not in beside:
         return 0.0
-    known = link.name in beside
-    return on_object(torch.from_numpy(link.present)[places], beside[link.name], link.sign) if known else None
+    return on_object(torch.from_numpy(link.present)[places], beside[link.name], link.sign)
 
 
 def _properties(asked: Asked) -> dict[str, np.ndarray]:

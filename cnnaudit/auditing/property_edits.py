@@ -71,12 +71,14 @@ class Framed:
             return None
         before = self.asked.pictures.read(chosen)
         adding = (operation == "insert") == self.frame
-        made = self._added(before, chosen, generator) if adding else _taken_away(before)
-        return _kept(chosen, before, *made)
+        if not adding:
+            return _kept(chosen, before, *_taken_away(before))
+        donors = self._drawn(self.present == self.frame, len(chosen), generator)
+        return _kept(chosen, before, *self._added(before, donors, generator), donors)
 
-    def _added(self, before: Pixels, chosen: Sequence[int], generator: torch.Generator) -> tuple[Pixels, Pixels]:
-        framed = self._drawn(self.present == self.frame, len(chosen), generator)
-        plain = self._drawn(self.present != self.frame, len(chosen), generator)
+    def _added(self, before: Pixels, donors: Sequence[int], generator: torch.Generator) -> tuple[Pixels, Pixels]:
+        framed = self.asked.pictures.read(donors)
+        plain = self.asked.pictures.read(self._drawn(self.present != self.frame, len(donors), generator))
         rows = [tuple(row) for row in thickness(framed).tolist()]
         pairs = [
             (with_ring(picture, donor, row), with_ring(picture, other, row))
@@ -85,9 +87,9 @@ class Framed:
         after, placebo = zip(*pairs, strict=True)
         return torch.cat(after), torch.cat(placebo)
 
-    def _drawn(self, among: Bool[Tensor, " n"], count: int, generator: torch.Generator) -> Pixels:
+    def _drawn(self, among: Bool[Tensor, " n"], count: int, generator: torch.Generator) -> list[int]:
         places = (among & (self.asked.survey.predicted >= 0)).nonzero()[:, 0]
-        return self.asked.pictures.read(places[torch.randint(len(places), (count,), generator=generator)].tolist())
+        return places[torch.randint(len(places), (count,), generator=generator)].tolist()
 
 
 def _taken_away(before: Pixels) -> tuple[Pixels, Pixels]:
@@ -146,10 +148,13 @@ def concerned(asked: Asked, operation: Operation, places: Sequence[int], present
     return [place for place in places if bool(read[place]) and bool(present[place]) == (operation == "remove")]
 
 
-def _kept(places: Sequence[int], before: Pixels, after: Pixels, placebo: Pixels) -> Edited | None:
+def _kept(
+    places: Sequence[int], before: Pixels, after: Pixels, placebo: Pixels, donors: Sequence[int] = ()
+) -> Edited | None:
     """Those pictures that were changed at all."""
     seen = changed(after, before) >= _SEEN
     if not bool(seen.any()):
         return None
     kept = tuple(place for place, shown in zip(places, seen.tolist(), strict=True) if shown)
-    return Edited(kept, before[seen], after[seen], placebo[seen])
+    from_where = tuple(donor for donor, shown in zip(donors, seen.tolist(), strict=False) if shown)
+    return Edited(kept, before[seen], after[seen], placebo[seen], from_where)

@@ -33,11 +33,13 @@ class Effect:
         pictures: how many were edited.
         effect: mean change of the probability, edited minus untouched.
         placebo: the same of a placebo: the same operator and area, without the cue.
-        difference: of the two, paired by picture, with its 95 % interval (bootstrap over pictures).
+        difference: of the two, paired by picture, with its 95 % interval: a bootstrap over pictures, or, where the cue
+            was taken from other pictures, over those.
         flips: pictures whose answer became the class (insert) or ceased to be it (remove).
         placebo_flips: the same of the placebo.
         p: of so large a difference, in the direction in which a cue acts, if there were none.
         p_adjusted: the same after Benjamini and Hochberg (1995), over all cues and operations of the audit.
+        donors: from how many pictures the cue was taken; None where it was taken from none.
     """
 
     operation: Operation
@@ -49,6 +51,7 @@ class Effect:
     placebo_flips: int
     p: float
     p_adjusted: float
+    donors: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

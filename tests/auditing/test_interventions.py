@@ -10,7 +10,7 @@ import torch
 from model_state import differences, model_state
 from scipy import stats
 from tagged_pictures import Breaking, Reddish, asked, grey, tag
-from torch import nn
+from torch import Tensor, nn
 
 from cnnaudit.auditing import interventions as module
 from cnnaudit.auditing.asked import Asked
@@ -22,8 +22,8 @@ from cnnaudit.results.audits import Operation
 DRAWS = 4999
 
 
-def random() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3, 0.6])
@@ -31,23 +31,57 @@ def test_chance_is_the_share_of_all_patterns_of_signs(shift: float) -> None:
     values = np.random.default_rng(1).standard_normal(10) * 0.8 + shift
     exact = np.mean([np.dot(signs, values) >= values.sum() - 1e-12 for signs in product((-1, 1), repeat=10)])
     error = np.sqrt(exact * (1 - exact) / DRAWS)
-    assert module._chance(values, random()) == pytest.approx(exact, abs=4 * error + 1 / DRAWS)
+    assert module._chance(values, (), random()) == pytest.approx(exact, abs=4 * error + 1 / DRAWS)
 
 
 def test_chance_is_never_nothing_and_is_one_where_nothing_differs() -> None:
-    assert module._chance(np.ones(60), random()) == 1 / (DRAWS + 1)
-    assert module._chance(np.zeros(60), random()) == 1
+    assert module._chance(np.ones(60), (), random()) == 1 / (DRAWS + 1)
+    assert module._chance(np.zeros(60), (), random()) == 1
 
 
 def test_intervals_are_scipys_percentile_bootstrap() -> None:
     values = np.random.default_rng(2).gamma(1.0, size=40)
-    found = module._mean(values, torch.randint(40, (DRAWS, 40), generator=random()).numpy())
+    found = module._mean(values, module._weights(40, (), random()))
     expected = stats.bootstrap(
         (values,), np.mean, n_resamples=DRAWS, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
     error = 4 * values.std() / np.sqrt(40) * np.sqrt(0.025 * 0.975 / DRAWS) / stats.norm.pdf(1.96)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1.5 * error)
     assert found.value == pytest.approx(values.mean())
+
+
+@pytest.mark.parametrize("count", [10, 20, 64])
+def test_intervals_hold_the_truth_where_donors_are_few(count: int) -> None:
+    """Donors differ among each other, and each is used for several pictures; there is no effect."""
+    chance, held, sure, worlds = np.random.default_rng(count), 0, 0, 200
+    for world in range(worlds):
+        donors = chance.integers(0, count, 96)
+        rows = np.zeros((96, 6))
+        rows[:, 2] = chance.normal(0, 0.25, count)[donors] + chance.normal(0, 0.1, 96)
+        found = module._effect("insert", rows, donors.tolist(), random(world))
+        held += found.difference.low <= 0 <= found.difference.high
+        sure += found.p < 0.025
+        assert found.donors == len(set(donors.tolist()))
+    assert held / worlds >= (0.86 if count == 10 else 0.9)
+    assert sure / worlds <= 0.055
+
+
+def test_pictures_on_which_the_network_fails_when_edited_are_left_out() -> None:
+    pixels, truth = grey(60, size=16), torch.arange(60) % 2
+    pixels[::4, :, -1, -1] = 1.0
+    given = asked(Failing(slope=80.0), pixels, truth)
+    [(_, (inserted,), edits)] = module.tested(given, [cue(given, Put(given), operations=("insert",))])
+    assert np.isfinite([inserted.difference.value, inserted.difference.low, inserted.p]).all()
+    assert 0 < inserted.pictures <= 15
+    assert all(np.isfinite(each.probability_after) for each in edits)
+
+
+class Failing(Reddish):
+    """Gives no numbers for a picture with a red tag and a white last pixel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bad = (x[:, 0, 0, 0] > 0.8) & (x[:, 1, 0, 0] < 0.5) & (x[:, :, -1, -1] > 0.99).all(1)
+        return super().forward(x).masked_fill(bad[:, None], torch.nan)
 
 
 class Put:

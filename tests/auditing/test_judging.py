@@ -22,17 +22,25 @@ def given(count: int = N) -> Asked:
 
 
 def cue(**changes: Any) -> Cue:
-    plain = Cue("patch-1-dog", "patch", "a tag", 1, torch.arange(N) % 2 == 1, 0.9, lambda *_: None, object_share=0.1)
+    """With half of the pictures: of dogs, but for the first five and as many cats."""
+    present = (torch.arange(N) % 2 == 1) ^ (torch.arange(N) < 10)
+    plain = Cue("patch-1-dog", "patch", "a tag", 1, present, 0.9, lambda *_: None, object_share=0.1)
     return replace(plain, **changes)
 
 
 def effect(
-    operation: Operation = "insert", size: float = 0.5, *, half: float = 0.05, n: int = 40, p: float = 0.001
+    operation: Operation = "insert",
+    size: float = 0.5,
+    *,
+    half: float = 0.05,
+    n: int = 40,
+    p: float = 0.001,
+    donors: int | None = None,
 ) -> Effect:
     """As large in the direction in which a cue acts."""
     turn = -1 if operation == "remove" else 1
     change = Change(turn * size, turn * size - half, turn * size + half)
-    return Effect(operation, n, change, Change(0.01, 0, 0.02), change, 3, 0, p, p)
+    return Effect(operation, n, change, Change(0.01, 0, 0.02), change, 3, 0, p, p, donors)
 
 
 def finding(*effects: Effect, asked: Asked | None = None, **changes: Any) -> AuditFinding:
@@ -56,6 +64,9 @@ JUST = 0.051
         pytest.param([effect(p=0.2)], "inconclusive", id="by chance"),
         pytest.param([effect(n=9)], "inconclusive", id="too few pictures"),
         pytest.param([effect(size=0.0, n=9)], "inconclusive", id="too few pictures to rule it out"),
+        pytest.param([effect(donors=10)], "confirmed", id="from enough pictures"),
+        pytest.param([effect(donors=9)], "inconclusive", id="from too few pictures"),
+        pytest.param([effect(size=0.0, donors=9)], "inconclusive", id="from too few to rule it out"),
         pytest.param([effect(n=90), effect("remove", 0.0, n=10)], "confirmed", id="weighted by pictures"),
         pytest.param([], "inconclusive", id="untested"),
     ],
@@ -71,8 +82,13 @@ def test_the_verdict_on_what_lies_beside_the_object(effects: list[Effect], verdi
         ({"object_share": 0.55}, "undecided", "inconclusive"),
         ({"object_share": 0.9}, "object", "not confirmed"),
         ({"object_share": None}, "undecided", "inconclusive"),
-        ({"object_share": None, "kind": "property"}, "shortcut", "confirmed"),
+        ({"object_share": None, "kind": "property"}, "undecided", "inconclusive"),
+        ({"object_share": 0.0, "kind": "property"}, "shortcut", "confirmed"),
         ({"object_share": 0.9, "copied": True}, "shortcut", "confirmed"),
+        ({"present": torch.arange(N) % 2 == 1}, "undecided", "inconclusive"),
+        ({"present": torch.arange(N) % 2 == 1, "copied": True}, "shortcut", "confirmed"),
+        ({"present": torch.arange(N) % 2 == 1, "kind": "property", "object_share": 0.1}, "undecided", "inconclusive"),
+        ({"present": torch.arange(N) % 2 == 1, "kind": "property", "object_share": 0.0}, "shortcut", "confirmed"),
     ],
 )
 def test_what_is_the_object_is_never_confirmed(changes: dict[str, Any], nature: str, verdict: str) -> None:
@@ -80,6 +96,29 @@ def test_what_is_the_object_is_never_confirmed(changes: dict[str, Any], nature: 
     assert (found.nature, found.verdict) == (nature, verdict)
     assert ("object itself" in found.claim) == (nature == "object")
     assert ("A person must say" in found.claim) == (nature == "undecided")
+
+
+def test_masks_tell_what_goes_with_its_class_alone_and_copies_on_the_object() -> None:
+    asked = given()
+    masked = replace(asked, pictures=replace(asked.pictures, masks=lambda places: torch.ones(len(places), 8, 8) > 0))
+    assert finding(effect(), asked=masked, present=torch.arange(N) % 2 == 1).verdict == "confirmed"
+    logo = finding(effect(), asked=masked, object_share=0.9, copied=True)
+    assert (logo.nature, logo.verdict) == ("undecided", "inconclusive")
+    assert finding(effect(), asked=masked, object_share=0.1, copied=True).verdict == "confirmed"
+
+
+def test_the_same_five_copies_are_enough() -> None:
+    assert finding(effect(donors=5), copied=True).verdict == "confirmed"
+    assert finding(effect(donors=4), copied=True).verdict == "inconclusive"
+
+
+def test_without_a_proved_effect_there_is_no_severity() -> None:
+    doubtful = finding(effect("remove", 0.9), effect(size=0.0), object_share=0.5)
+    assert (doubtful.verdict, doubtful.severity) == ("inconclusive", "none")
+
+
+def test_the_claim_rests_on_putting_in_where_the_network_leans() -> None:
+    assert finding(effect("remove", 0.9), effect(size=0.4)).strongest == 1
 
 
 def test_less_is_enough_of_a_copy() -> None:
@@ -138,7 +177,7 @@ def test_presence_is_counted_by_class() -> None:
 
 
 def test_a_cue_that_is_with_every_picture_of_its_class_alone_says_so() -> None:
-    found = finding(effect())
+    found = finding(effect(), present=torch.arange(N) % 2 == 1)
     assert "only edits can tell them apart" in found.evidence[-1]
     assert found.presence[0].right_with is None and found.presence[1].right_without is None
 

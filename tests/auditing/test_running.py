@@ -62,7 +62,7 @@ def corner(asked: Asked) -> list[Cue]:
         return Edited(tuple(places), before, after, placebo)  # type: ignore[arg-type]
 
     present = asked.pictures.truth == 1
-    return [Cue("corner-1", "patch", "a mark", 1, present, 1.0, edit, object_share=0.0)]
+    return [Cue("corner-1", "patch", "a mark", 1, present, 1.0, edit, copied=True)]
 
 
 @pytest.fixture(autouse=True)
