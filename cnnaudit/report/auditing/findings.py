@@ -166,13 +166,17 @@ def _effect(effect: Effect, axis: Axis, label: str, *, is_strongest: bool) -> Ef
         words.DONE[effect.operation],
         words.WHERE[effect.operation],
         is_strongest,
-        numbers.count(effect.pictures),
+        f"{numbers.count(effect.pictures)} pictures{_taken(effect)}",
         words.points(effect.effect, axis),
         words.points(effect.placebo, axis),
         words.points(effect.difference, axis),
         f"{flips} {words.FLIPS[effect.operation]} {label}; {placebo} by the placebo",
         words.chance(effect.p_adjusted),
     )
+
+
+def _taken(effect: Effect) -> str:
+    return "" if effect.donors is None else f" (the cue is taken from {numbers.count(effect.donors)})"
 
 
 def _spread(edits: Sequence[Edit]) -> Iterator[Edit]:
