@@ -76,8 +76,11 @@ def test_an_effect_stands_beside_its_placebo_on_one_scale() -> None:
     row = view.proved[0].effects[0]
     assert (row.effect.says, row.effect.interval) == ("+0.61", "+0.55 to +0.66")
     assert (row.placebo.says, row.difference.says) == ("+0.03", "+0.58")
-    assert (row.pictures, row.p, row.is_strongest) == ("412", "< 0.001", True)
+    assert (row.pictures, row.p, row.is_strongest) == ("412 pictures", "< 0.001", True)
     assert "268 become wolf; 9 by the placebo" in row.flips
+    few = replace(view.proved[0].facts.effects[0], donors=7)
+    edited = replace(facts(), findings=(replace(view.proved[0].facts, effects=(few,)),))
+    assert page.view(edited).proved[0].effects[0].pictures == "412 pictures (the cue is taken from 7)"
     assert row.effect.low < row.effect.at < row.effect.high
     assert row.placebo.low < view.zero < row.placebo.high
     again = view.unsettled[0].effects[0]
