@@ -93,7 +93,7 @@ def _json(path: Path) -> Any:
             raise OptionError(
                 f"{path} is a page; give the JSON file beside it, {path.with_suffix('.json')}."
             ) from error
-        raise DataError(f"{path} is not valid JSON ({error}). Make the earlier audit again.") from error
+        raise DataError(f"{path} is not valid JSON ({error}). Give the JSON file that an audit wrote.") from error
 
 
 def _damaged(path: Path, where: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -63,9 +64,10 @@ class _Found:
     def __init__(self, where: Path) -> None:
         self._whole: dict[str, Path] = {}
         self._alone: dict[str, list[Path]] = {}
-        for path in find_images([where]):
-            self._whole.setdefault(path.relative_to(where).with_suffix("").as_posix(), path)
-            self._alone.setdefault(path.stem, []).append(path)
+        with suppress(OptionError):  # a folder without pictures has no mask
+            for path in find_images([where]):
+                self._whole.setdefault(path.relative_to(where).with_suffix("").as_posix(), path)
+                self._alone.setdefault(path.stem, []).append(path)
 
     def of(self, name: str) -> Path | None:
         """By as many of the picture's folders as the masks have, else by a name that only one mask has."""

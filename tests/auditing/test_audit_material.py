@@ -239,6 +239,9 @@ def test_a_picture_without_a_mask_is_left_out_and_it_is_said(tmp_path: Path) -> 
     assert {failure.name for failure in failures} == {"husky/2.png", "grey wolf/3.png"}
     with pytest.raises(OptionError, match="no folder"):
         pictures_of(classifier(), tmp_path / "photos", masks=tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(OptionError, match="A mask has the picture's name"):
+        pictures_of(classifier(), tmp_path / "photos", masks=tmp_path / "empty")
     write(tmp_path / "others", "7.png")
     with pytest.raises(OptionError, match="No picture"):
         pictures_of(classifier(), tmp_path / "photos", masks=tmp_path / "others")
