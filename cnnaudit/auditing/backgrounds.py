@@ -27,7 +27,7 @@ def background_cues(asked: Asked) -> list[Cue]:
     truth = asked.pictures.truth
     scenery, parts = cut(asked, SAMPLE)
     drawn = list(parts)
-    looks = np.stack([_look(view) for view in scenery.views(drawn)])
+    looks = np.stack([_look(view) for view in scenery.each(drawn)])
     found: list[Cue] = []
     for label in truth.unique().tolist():
         donors = tuple(place for place in drawn if int(truth[place]) == label)
@@ -59,7 +59,8 @@ def _ground(view: View) -> Bool[np.ndarray, "h w"]:
 
 def _look(view: View) -> np.ndarray:
     """Mean and deviation of the background's colours."""
-    shown = view.pixels[:, view.ground] if view.ground.any() else view.pixels.reshape(len(view.pixels), -1)
+    pixels = view.pixels
+    shown = pixels[:, view.ground] if view.ground.any() else pixels.reshape(len(pixels), -1)
     return np.concatenate([shown.mean(1), shown.std(1)])
 
 

@@ -79,7 +79,7 @@ def candidates(asked: Asked) -> tuple[Scenery, tuple[int, ...], list[Candidate]]
     which falls into several kinds is also found whole. What is copied from picture to picture is found beside them.
     """
     scenery, parts = cut(asked, SAMPLE, watched=True)
-    copied = templates(scenery.views(list(parts)), fewest=FEWEST)
+    copied = templates(scenery.each(list(parts)), fewest=FEWEST)
     covers = _covered(asked, scenery, parts, copied)
     copies = len(scenery.kinds.centres)
     found = [each for node in _nodes(scenery, copied) for each in _of_node(asked, covers, copies, node)]

@@ -17,7 +17,8 @@ def cut(asked: Asked, most: int, *, watched: bool = False) -> tuple[Scenery, dic
     """
     places = drawn(asked, torch.ones(len(asked.pictures), dtype=torch.bool), most)
     parts = dict(segmented(asked.classifier, asked.pictures, places, watched=watched))
-    scenery = Scenery(asked.classifier, asked.pictures, kinds_of(list(parts.values()), asked.seed), watched=watched)
+    kinds = kinds_of(list(parts.values()), asked.seed)
+    scenery = Scenery(asked.classifier, asked.pictures, kinds, watched=watched, holding=asked.holding)
     for place, part in parts.items():
         scenery.hold(place, part)
     return scenery, parts

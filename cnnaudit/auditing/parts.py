@@ -7,7 +7,9 @@ from typing import TypeVar
 from torch import nn
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.holding import Holding
 from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.auditing.scenery import View
 from cnnaudit.auditing.shelf import Shelf
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
@@ -35,6 +37,7 @@ class Parts:
         shelf: Shelf,
     ) -> None:
         self._given, self._seed, self._tell, self._shelf = (classifier, pictures, rows), seed, tell, shelf
+        self._holding = Holding[View]()
         self.skipped: dict[str, str] = {}
 
     def made(self, name: str, make: Callable[[Asked], Made], otherwise: Made) -> Made:
@@ -46,7 +49,7 @@ class Parts:
         self._tell(name, 0, 0)
         classifier = self._given[0]
         try:
-            return make(Asked(*self._given, self._seed, partial(self._tell, name), self._shelf))
+            return make(Asked(*self._given, self._seed, partial(self._tell, name), self._shelf, self._holding))
         except OptionError:
             raise
         except Exception as error:  # a user's forward may raise anything

@@ -1,9 +1,9 @@
 """Segments of pictures sorted into kinds, and what of a picture is its surroundings: what edits are made of."""
 
-from collections import OrderedDict
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
 from torch import Tensor
 
+from cnnaudit.auditing.holding import Holding
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.auditing.segments import Segmented, segmented
 from cnnaudit.classifier import Classifier
+from cnnaudit.data.augmentation import as_pixels
 
 KINDS = 32
 _STARTS: Any = 3  # annotated as a word
-_HELD = 1200
 _SEAM = 64  # one pixel of widening for so many of the shorter side
 
 
@@ -77,56 +78,138 @@ def kinds_of(parts: Sequence[Segmented], seed: int) -> Kinds:
     return Kinds(middle.astype(np.float32), scale, found.cluster_centers_.astype(np.float32), outer.astype(np.float32))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class View:
     """One picture, and what is at each pixel.
 
     Attributes:
+        stored: its pixels, in a byte each where that is exact.
         labels: its segments.
-        kind: the kind of each.
+        kinds: of each segment.
         ground: the picture's surroundings: what a mask leaves outside; without masks, the parts that reach its
             border, of a kind that mostly does.
     """
 
-    pixels: Float32[np.ndarray, "c h w"]
+    stored: Float32[np.ndarray, "c h w"] | UInt8[np.ndarray, "c h w"]
     labels: UInt8[np.ndarray, "h w"]
-    kind: UInt8[np.ndarray, "h w"]
+    kinds: UInt8[np.ndarray, " s"]
     ground: Bool[np.ndarray, "h w"]
+
+    @property
+    def pixels(self) -> Float32[np.ndarray, "c h w"]:
+        """In [0, 1]: the bits that were read."""
+        return as_pixels(torch.from_numpy(self.stored)).numpy()
+
+    @property
+    def kind(self) -> UInt8[np.ndarray, "h w"]:
+        """Of the segment at each pixel."""
+        return self.kinds[self.labels]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all its arrays."""
+        return self.stored.nbytes + self.labels.nbytes + self.kinds.nbytes + self.ground.nbytes
 
     def shows(self, kinds: Iterable[int]) -> Bool[np.ndarray, "h w"]:
         """Where parts of these kinds are."""
         table = np.zeros(256, bool)
         table[list(kinds)] = True
-        return table[self.kind]
+        return table[self.kinds][self.labels]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outlines:
+    """A picture's segments, packed (some kilobytes): with them, a view can be made again without the network.
+
+    Attributes:
+        outer: which segments reach the border and are of a kind that mostly does.
+    """
+
+    packed: bytes
+    shape: tuple[int, ...]
+    kinds: UInt8[np.ndarray, " s"]
+    outer: Bool[np.ndarray, " s"]
 
 
 class Scenery:
-    """Pictures by their places, cut into parts of known kinds when they are first asked for; some are held."""
+    """Pictures by their places, cut into parts of known kinds when they are first asked for.
 
-    def __init__(self, classifier: Classifier, pictures: Pictures, kinds: Kinds, *, watched: bool = True) -> None:
+    A picture is cut once. What does not fit into memory is read again, and is the same to the bit: the network, whose
+    answers can depend on the pictures beside one, is not asked again.
+
+    Args:
+        watched: whether kinds were learned from the network too (see `segmented`).
+        holding: views of this scenery and of others that share the memory.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        pictures: Pictures,
+        kinds: Kinds,
+        *,
+        watched: bool = True,
+        holding: Holding[View] | None = None,
+    ) -> None:
         self.kinds, self.pictures = kinds, pictures
         self._classifier, self._watched = classifier, watched
-        self._held: OrderedDict[int, View] = OrderedDict()
+        self._outlines: dict[int, _Outlines] = {}
+        self._holding = Holding[View]() if holding is None else holding
 
     def views(self, places: Sequence[int]) -> list[View]:
         """The pictures at these places."""
-        missing = [place for place in dict.fromkeys(places) if place not in self._held]
-        for place, part in segmented(self._classifier, self.pictures, missing, watched=self._watched):
+        wanted = dict.fromkeys(places)
+        new = [place for place in wanted if place not in self._outlines]
+        for place, part in segmented(self._classifier, self.pictures, new, watched=self._watched):
             self.hold(place, part)
-        found = [self._held[place] for place in places]
-        while len(self._held) > _HELD:
-            self._held.popitem(last=False)
-        return found
+        held = {place: self._holding.get((self, place)) for place in wanted}
+        found = {place: self._made(place) if view is None else view for place, view in held.items()}
+        return [found[place] for place in places]
+
+    def each(self, places: Sequence[int]) -> Sequence[View]:
+        """The pictures at these places, each made when it is asked for: all together need not fit into memory."""
+        return _Each(self, places)
 
     def hold(self, place: int, part: Segmented) -> None:
-        """Keep a picture that was cut already."""
-        of = self.kinds.of(part)
-        if self.pictures.masks is None:
-            ground = ((part.border > 0) & (self.kinds.outer[of] > 0.5))[part.labels]
-        else:
-            ground = ~self.pictures.masks([place])[0].numpy()
-        pixels = self.pictures.read([place])[0].numpy()
-        self._held[place] = View(pixels, part.labels, of.astype(np.uint8)[part.labels], ground)
+        """Keep how a picture was cut."""
+        kinds = self.kinds.of(part)
+        outer = (part.border > 0) & (self.kinds.outer[kinds] > 0.5)
+        packed = zlib.compress(part.labels.tobytes(), 1)
+        self._outlines[place] = _Outlines(packed, part.labels.shape, kinds.astype(np.uint8), outer)
+
+    def _made(self, place: int) -> View:
+        cut = self._outlines[place]
+        labels = np.frombuffer(zlib.decompress(cut.packed), np.uint8).reshape(cut.shape).copy()
+        masks = self.pictures.masks
+        ground = cut.outer[labels] if masks is None else ~masks([place])[0].numpy()
+        view = View(_stored(self.pictures.read([place])[0].numpy()), labels, cut.kinds, ground)
+        self._holding.put((self, place), view)
+        return view
+
+
+class _Each(Sequence[View]):
+    """Views that are not held together."""
+
+    def __init__(self, scenery: Scenery, places: Sequence[int]) -> None:
+        self._scenery, self._places = scenery, tuple(places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[View]: ...
+    def __getitem__(self, index: int | slice) -> View | Sequence[View]:
+        if isinstance(index, slice):
+            return _Each(self._scenery, self._places[index])
+        return self._scenery.views([self._places[index]])[0]
+
+
+def _stored(pixels: Float32[np.ndarray, "c h w"]) -> Float32[np.ndarray, "c h w"] | UInt8[np.ndarray, "c h w"]:
+    """Pixels of bytes as bytes again, if these give the same bits."""
+    levels = np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)
+    return levels if (as_pixels(torch.from_numpy(levels)).numpy() == pixels).all() else pixels
 
 
 def plate(pixels: Float32[np.ndarray, "c h w"], keep: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "c h w"]:

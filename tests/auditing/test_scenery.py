@@ -1,4 +1,6 @@
-"""Kinds of segments against planted ones, painting over against a search of all pixels, pasting against its mask."""
+"""Kinds of segments against planted ones, views against those not dropped, painting over against all pixels."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -9,8 +11,11 @@ from sklearn.metrics import adjusted_rand_score
 from tagged_pictures import Convolutional, classifier, discs, pictures
 from torch import Tensor
 
+from cnnaudit import Classifier
 from cnnaudit.auditing import scenery as module
-from cnnaudit.auditing.scenery import KINDS, Kinds, Scenery, kinds_of, pasted, plate, rows_of
+from cnnaudit.auditing.holding import Holding
+from cnnaudit.auditing.pictures import Pictures
+from cnnaudit.auditing.scenery import KINDS, Kinds, Scenery, View, kinds_of, pasted, plate, rows_of
 from cnnaudit.auditing.segments import Segmented, segmented
 
 
@@ -87,14 +92,86 @@ def test_the_ground_is_what_a_mask_leaves_outside_else_what_reaches_the_border()
         assert (view.shows(np.unique(view.kind))).all() and not view.shows([]).any()
 
 
-def test_pictures_that_were_dropped_come_back_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_HELD", 2)
-    found = scenery(clouds(6))
-    first = found.views(range(6))
-    assert len(found._held) == 2
-    for one, other in zip(first, found.views(range(6)), strict=True):
-        assert (one.labels == other.labels).all() and (one.ground == other.ground).all()
-        assert (one.kind == other.kind).all() and (one.pixels == other.pixels).all()
+def bits(view: View) -> tuple[bytes, ...]:
+    return tuple(each.tobytes() for each in (view.pixels, view.labels, view.kind, view.ground))
+
+
+def in_bytes(count: int, *, size: int = 32) -> Tensor:
+    """Pictures as files give them."""
+    return (clouds(count, size=size) * 255).round().div_(255)
+
+
+class Neighbourly(Convolutional):
+    """Sees another picture where it sees an even number: kernels that depend on a batch's size do so a little."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if len(x) % 2 else 1 - x)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_was_dropped_changes_no_bit_even_where_the_network_sees_whole_batches(masked: bool) -> None:
+    pixels = in_bytes(12)
+    given = classifier(Neighbourly(), pixels)
+    shown = pictures(pixels, masks=pixels.mean(1) > 0.5 if masked else None)
+    kinds = kinds_of([each for _, each in segmented(given, shown, range(8))], 0)
+    asked = [[0, 1, 2, 3, 4, 5], [5], [1, 9], [0, 11, 9], [10, 1], [2, 2, 5]]
+    room = Scenery(given, shown, kinds)
+    expected = [[bits(view) for view in room.views(some)] for some in asked]
+    for most in (0, 3 * room.views([0])[0].nbytes):
+        tight = Scenery(given, shown, kinds, holding=Holding(most))
+        assert [[bits(view) for view in tight.views(some)] for some in asked] == expected
+    assert tight._holding.nbytes <= most
+
+
+def test_the_network_and_the_cutting_are_asked_once_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(given: Classifier, shown: Pictures, places: Sequence[int], **options: bool) -> object:
+        asked.extend(places)
+        return segmented(given, shown, places, **options)
+
+    pixels = clouds(6)
+    given, shown = classifier(Convolutional(), pixels), pictures(pixels)
+    parts = dict(segmented(given, shown, range(4)))
+    found = Scenery(given, shown, kinds_of(list(parts.values()), 0), holding=Holding(0))
+    for place, each in parts.items():
+        found.hold(place, each)
+    monkeypatch.setattr(module, "segmented", counted)
+    for _ in range(3):
+        found.views(range(6))
+    assert asked == [4, 5]
+
+
+def test_sceneries_share_memory_and_what_was_asked_for_last_stays() -> None:
+    pixels = in_bytes(6)
+    given, shown = classifier(Convolutional(), pixels), pictures(pixels)
+    kinds = kinds_of([each for _, each in segmented(given, shown, range(6))], 0)
+    large = 2 * scenery(pixels).views([0])[0].nbytes + pixels[0].numel()
+    holding = Holding[View](large)
+    one, other = (Scenery(given, shown, kinds, holding=holding) for _ in range(2))
+    first = one.views([0])[0]
+    other.views([0])
+    assert one.views([0])[0] is first
+    other.views([1])
+    assert one.views([0])[0] is first and len(holding) == 2 and holding.nbytes <= large
+
+
+@pytest.mark.parametrize(
+    "pixels", [in_bytes(2), clouds(2), torch.rand(2, 1, 9, 7) * 3 - 1], ids=["bytes", "any", "out"]
+)
+def test_pixels_are_held_in_bytes_where_these_give_the_same_bits(pixels: Tensor) -> None:
+    for view, picture in zip(scenery(pixels.expand(-1, 3, -1, -1)).views(range(2)), pixels, strict=True):
+        assert (view.pixels == picture.numpy()).all() and view.pixels.dtype == np.float32
+        assert view.stored.dtype == (np.uint8 if (picture * 255 == (picture * 255).round()).all() else np.float32)
+        assert view.nbytes < 1.1 * view.labels.size * (view.stored.itemsize * 3 + 2)
+
+
+def test_views_one_by_one_are_those_together() -> None:
+    found = scenery(clouds(5))
+    expected = [bits(view) for view in found.views([3, 1, 4])]
+    each = found.each([3, 1, 4])
+    assert [bits(view) for view in each] == expected and len(each) == 3
+    assert bits(each[-1]) == expected[2] and [bits(view) for view in each[1:]] == expected[1:]
 
 
 def test_painting_over_takes_the_nearest_pixel_that_is_kept() -> None:
