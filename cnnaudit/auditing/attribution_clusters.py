@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,7 @@ from cnnaudit.auditing.cutting import cut, drawn
 from cnnaudit.auditing.looks import described
 from cnnaudit.auditing.pasting import Pasting
 from cnnaudit.auditing.patches import on_object, patches_of
-from cnnaudit.auditing.scenery import View
+from cnnaudit.auditing.scenery import Scenery, View
 from cnnaudit.auditing.segments import BATCH, looked_at, map_layer
 from cnnaudit.classifier import Classifier
 from cnnaudit.shapes import Pixels
@@ -36,69 +37,107 @@ _GAP = 3.0
 _SMALL = 0.5  # of the class: a larger cluster is how the class is mostly told
 _MASS = 0.5  # of the attribution
 _CUES = 3
+_CHANCE = 0.5  # of the area under the ROC curve
+_LEAST = 0.5  # of what speaks for the class in the pictures of a cluster: with less, a map shows but noise
 _CUT, _DONORS = 100, 64
-_HELD = 1000
+_HELD = 300
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cluster:
+    """Pictures of a class that are explained alike.
+
+    Attributes:
+        rows: their maps, as `spectra` has them.
+        reach: how far from the nearest of them a map still belongs to them: half way to the nearest of the others.
+        least: how much must speak for the class in a picture, so that it is worth comparing.
+        size: about how many of all pictures of the class they stand for.
+    """
+
+    label: int
+    number: int
+    rows: Float[np.ndarray, "m d"]
+    reach: float
+    least: float
+    size: float
 
 
 def attribution_cues(asked: Asked) -> list[Cue]:
     """Small groups of a class's pictures that are explained alike, and unlike the rest of the class.
 
     Lapuschkin et al. 2019 (SpRAy, arXiv:1902.10178), with maps made tolerant of shifts. None where the maps of a
-    class are of one kind, or where the network has no maps.
+    class are of one kind, or where the network has no maps. Clusters are found among right answers. Which pictures
+    have such a cue is then told of all pictures of all classes, whatever the answer, by what speaks for the class.
     """
     layer = map_layer(asked.classifier)
     if layer is None:
         return []
-    found: list[tuple[int, int, Bool[Tensor, " n"]]] = []
+    found: list[_Cluster] = []
     truth = asked.pictures.truth
     classes, counts = truth.unique(return_counts=True)
     common = classes[counts.argsort(descending=True, stable=True)][:_CLASSES].tolist()
     for done, label in enumerate(common):
         asked.told(done, len(common))
-        found += [(label, number, present) for number, present in _groups(asked, layer, label)]
+        found += _clusters(asked, layer, label)
     if not found:
         return []
-    found.sort(key=lambda group: -int(group[2].sum()))
     scenery, _ = cut(asked, _CUT)
-    where = _LookedAt(asked.classifier, layer)
-    return [_cue(asked, Pasting(scenery, where, False, (), ()), *group) for group in found[:_CUES]]
+    largest = sorted(found, key=lambda cluster: -cluster.size)[:_CUES]
+    made = [_cue(asked, scenery, layer, cluster) for cluster in largest]
+    return [cue for cue in made if cue is not None]
 
 
-def _groups(asked: Asked, layer: str, label: int) -> Iterator[tuple[int, Bool[Tensor, " n"]]]:
-    """Each small cluster of a class, with a number, and all pictures that belong to it."""
+def _clusters(asked: Asked, layer: str, label: int) -> Iterator[_Cluster]:
+    """The small clusters of a class."""
     right = (asked.pictures.truth == label) & (asked.survey.predicted == label)
     sample = drawn(asked, right, _A_CLASS)
     if len(sample) < _FEWEST:
         return
-    rows = np.concatenate(list(_rows(asked, layer, sample)))
+    compared = list(_compared(asked, layer, sample, label))
+    rows, sums = (np.concatenate([each[k] for each in compared]) for k in (0, 1))
     if not np.isfinite(rows).all():
         return
     clusters = strategies(rows, seed=asked.seed)
-    small = [k for k in range(1, int(clusters.max()) + 1) if FEWEST <= (clusters == k).sum() <= _SMALL * len(rows)]
-    if not small:
-        return
-    own = right.nonzero().squeeze(1).tolist()
-    belongs = np.concatenate([_nearest(rows, clusters, some) for some in _rows(asked, layer, own)])
-    for k in small:
-        present = torch.zeros(len(right), dtype=torch.bool)
-        present[torch.tensor(own)[torch.from_numpy(belongs == k)]] = True
-        yield k, present
+    for k in range(1, int(clusters.max()) + 1):
+        inside = clusters == k
+        if FEWEST <= inside.sum() <= _SMALL * len(rows):
+            size = float(inside.mean()) * int(right.sum())
+            yield _Cluster(label, k, rows[inside], _gap(rows, inside) / 2, _LEAST * float(sums[inside].min()), size)
 
 
-def _rows(asked: Asked, layer: str, places: Sequence[int]) -> Iterator[Float[np.ndarray, "n d"]]:
+def _belongs(asked: Asked, layer: str, cluster: _Cluster) -> Bool[Tensor, " n"]:
+    """Which of all pictures have a map for the cluster's class, whatever their own and the answer, that is in it."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    found: list[np.ndarray] = []
+    for rows, sums in _compared(asked, layer, range(len(asked.pictures)), cluster.label):
+        known = np.isfinite(sums)
+        near = pairwise_distances_argmin_min(np.nan_to_num(rows, posinf=0, neginf=0), cluster.rows)[1]
+        found.append(known & (near <= cluster.reach) & (sums >= cluster.least))
+    return torch.from_numpy(np.concatenate(found))
+
+
+def _compared(
+    asked: Asked, layer: str, places: Sequence[int], label: int
+) -> Iterator[tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]]:
+    """What pictures are compared by, and how much speaks for the class in each; a few pictures at a time."""
     for start in range(0, len(places), BATCH):
-        pixels = asked.pictures.read(places[start : start + BATCH])
-        yield spectra(attended(asked.classifier, pixels, layer))
+        maps = _speaking(asked.classifier, asked.pictures.read(places[start : start + BATCH]), layer, label)
+        yield spectra(maps), maps.sum((1, 2)).numpy()
 
 
-def attended(classifier: Classifier, pixels: Pixels, layer: str) -> Float[Tensor, "n h w"]:
-    """Where what speaks for the answer is, at the pictures' resolution; all of a picture together is 1.
+def _speaking(classifier: Classifier, pixels: Pixels, layer: str, label: int) -> Float[Tensor, "n h w"]:
+    shares = looked_at(classifier, pixels, layer, label=label)[1].clamp(min=0)
+    return F.interpolate(shares[:, None], tuple(pixels.shape[2:]), mode="bilinear", align_corners=False)[:, 0]
+
+
+def attended(classifier: Classifier, pixels: Pixels, layer: str, label: int) -> Float[Tensor, "n h w"]:
+    """Where what speaks for a class is, at the pictures' resolution; all of a picture together is 1.
 
     Raises:
         ModelError: the network fails on the pictures.
     """
-    shares = looked_at(classifier, pixels, layer)[1].clamp(min=0)
-    spread = F.interpolate(shares[:, None], tuple(pixels.shape[2:]), mode="bilinear", align_corners=False)[:, 0]
+    spread = _speaking(classifier, pixels, layer, label)
     return spread / spread.sum((1, 2), keepdim=True).clamp(min=1e-12)
 
 
@@ -157,20 +196,21 @@ def _apart(rows: Float[np.ndarray, "n d"], inside: Bool[np.ndarray, " n"]) -> bo
     far = pairwise_distances(rows)
     np.fill_diagonal(far, np.inf)
     nearest = np.concatenate([far[side][:, side].min(1) for side in (inside, ~inside)])
-    return bool(far[inside][:, ~inside].min() > _GAP * np.quantile(nearest, 0.95))
+    return _gap(rows, inside) > _GAP * np.quantile(nearest, 0.95)
 
 
-def _nearest(rows: np.ndarray, clusters: np.ndarray, some: np.ndarray) -> Int64[np.ndarray, " m"]:
-    from sklearn.metrics import pairwise_distances_argmin
+def _gap(rows: Float[np.ndarray, "n d"], inside: Bool[np.ndarray, " n"]) -> float:
+    """From a cluster to the nearest of all else."""
+    from sklearn.metrics import pairwise_distances
 
-    return clusters[pairwise_distances_argmin(some, rows)]
+    return float(pairwise_distances(rows[inside], rows[~inside]).min())
 
 
 class _LookedAt:
-    """The part of a picture that carries half of what speaks for its answer; of some pictures it is held."""
+    """The part of a picture that carries half of what speaks for a class; of some pictures it is held."""
 
-    def __init__(self, classifier: Classifier, layer: str) -> None:
-        self._classifier, self._layer = classifier, layer
+    def __init__(self, classifier: Classifier, layer: str, label: int) -> None:
+        self._classifier, self._layer, self._label = classifier, layer, label
         self._held: OrderedDict[View, Bool[np.ndarray, "h w"]] = OrderedDict()
 
     def __call__(self, view: View) -> Bool[np.ndarray, "h w"]:
@@ -181,7 +221,7 @@ class _LookedAt:
         return self._held[view]
 
     def _found(self, view: View) -> Bool[np.ndarray, "h w"]:
-        mass = attended(self._classifier, torch.from_numpy(view.pixels)[None], self._layer)[0].numpy()
+        mass = attended(self._classifier, torch.from_numpy(view.pixels)[None], self._layer, self._label)[0].numpy()
         order = np.argsort(-mass, axis=None, kind="stable")
         enough = int(np.searchsorted(np.cumsum(mass.ravel()[order]), _MASS * mass.sum())) + 1
         inside = np.zeros(mass.size, bool)
@@ -190,32 +230,50 @@ class _LookedAt:
         return binary_closing(padded, np.ones((3, 3)))[2:-2, 2:-2]
 
 
-def _cue(asked: Asked, paste: Pasting, label: int, number: int, present: Bool[Tensor, " n"]) -> Cue:
-    donors = drawn(asked, present, _DONORS)
-    without = drawn(asked, (asked.pictures.truth != label) & ~present, _DONORS)
-    views = paste.scenery.views(donors)
-    masks = [paste.where(view) for view in views]
-    share = on_object(views, paste.where)
-    looks = described(views, paste.where, around=share < 0.5)
-    own = asked.pictures.truth == label
+def _cue(asked: Asked, scenery: Scenery, layer: str, cluster: _Cluster) -> Cue | None:
+    """None where it goes with other classes as much."""
+    label = cluster.label
+    own, present = asked.pictures.truth == label, _belongs(asked, layer, cluster)
+    association = _association(own, present)
+    donors = drawn(asked, own & present, _DONORS)
+    if association <= _CHANCE or len(donors) < FEWEST:
+        return None
+    where = _LookedAt(asked.classifier, layer, label)
+    views = scenery.views(donors)
+    share = on_object(views, where)
+    looks = described(views, where, around=share < 0.5)
     name = asked.classifier.labels[label]
-    n, of = int(present.sum()), int(own.sum())
-    area = float(np.mean([mask.mean() for mask in masks]))
+    area = float(np.mean([where(view).mean() for view in views]))
     return Cue(
-        id=f"attribution-{number}-{slug(name)}",
+        id=f"attribution-{cluster.number}-{slug(name)}",
         kind="attribution",
         name=looks.name,
         label=label,
         present=present,
-        association=(1 + n / of) / 2,
-        edit=Pasting(paste.scenery, paste.where, False, donors, without),
+        association=association,
+        edit=Pasting(scenery, where, False, donors, drawn(asked, ~own & ~present, _DONORS)),
         attribution=_MASS / area,
         object_share=share,
         area=area,
         copied=looks.copied,
-        evidence=(
-            f"{n:,} of {of:,} pictures of {name} are explained alike, and unlike the others: by this part.",
-            *looks.evidence,
-        ),
-        patches=partial(patches_of, asked, paste.scenery, paste.where, donors),
+        evidence=(*_counted(own, present, name), *looks.evidence),
+        patches=partial(patches_of, asked, scenery, where, donors),
+    )
+
+
+def _association(own: Bool[Tensor, " n"], present: Bool[Tensor, " n"]) -> float:
+    """The area under the ROC curve of what is there or not, against the class; that of chance where there is no other.
+
+    Half of one, and of how much more often it is there in the class than in the others.
+    """
+    if bool(own.all()):
+        return _CHANCE
+    return (1 + float(present[own].double().mean()) - float(present[~own].double().mean())) / 2
+
+
+def _counted(own: Bool[Tensor, " n"], present: Bool[Tensor, " n"], name: str) -> tuple[str, str]:
+    n, of, m, others = (int(each.sum()) for each in (own & present, own, ~own & present, ~own))
+    return (
+        f"{n:,} of {of:,} pictures of {name} are explained alike, and unlike the others: by this part.",
+        f"In {m:,} of {others:,} pictures of other classes, what speaks for {name} is explained so too.",
     )

@@ -89,14 +89,17 @@ def map_layer(classifier: Classifier) -> str | None:
         return None
 
 
-def looked_at(classifier: Classifier, pixels: Pixels, layer: str) -> tuple[Tensor, Tensor]:
-    """A layer's maps, `n d u v`, and their shares in the logit of each picture's answer, `n u v`, on the CPU.
+def looked_at(classifier: Classifier, pixels: Pixels, layer: str, *, label: int | None = None) -> tuple[Tensor, Tensor]:
+    """A layer's maps, `n d u v`, and their shares in a logit, `n u v`, on the CPU.
+
+    Args:
+        label: the logit's class; None: of each picture, its answer.
 
     Raises:
         ModelError: the network fails on the pictures.
     """
     if classifier.one_at_a_time and len(pixels) > 1:
-        each = [looked_at(classifier, picture, layer) for picture in pixels.split(1)]
+        each = [looked_at(classifier, picture, layer, label=label) for picture in pixels.split(1)]
         return torch.cat([maps for maps, _ in each]), torch.cat([shares for _, shares in each])
     seen: list[Tensor] = []
 
@@ -108,7 +111,8 @@ def looked_at(classifier: Classifier, pixels: Pixels, layer: str) -> tuple[Tenso
     told = batch_errors(classifier, pixels)
     with hooks.borrowed(classifier.network), hooks.watched({layer: module}, keep), told:
         logits = classifier.logits(pixels.to(classifier.device).detach().requires_grad_())
-        gradients = torch.autograd.grad(logits.max(1).values.sum(), seen[-1])[0]
+        wanted = logits.max(1).values if label is None else logits[:, label]
+        gradients = torch.autograd.grad(wanted.sum(), seen[-1])[0]
     maps = seen[-1].detach().float()
     return maps.cpu(), (maps * gradients.float()).sum(1).cpu()
 

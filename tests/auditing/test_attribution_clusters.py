@@ -1,9 +1,11 @@
 """Attribution clusters against strategies that were planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from tagged_pictures import Reddish, asked, tag
 from torch import Tensor
 
@@ -43,6 +45,29 @@ def test_a_strategy_that_a_few_pictures_are_told_by_is_a_cue() -> None:
     assert not bool((cue.present & ~own).any())
     (_, finding), *_ = judged(given, interventions.tested(given, [cue]))
     assert finding.verdict == "confirmed" and finding.nature == "shortcut"
+
+
+def test_who_has_a_cue_is_told_of_all_classes_and_whatever_the_answer() -> None:
+    draw = torch.Generator().manual_seed(3)
+    pixels, truth = told_by_red(torch.arange(N) % 6 == 1)
+    tags = (torch.arange(N) % 6 == 1) | (torch.arange(N) % 32 == 0)
+    for k in (tags & (truth == 0)).nonzero().squeeze(1).tolist():
+        pixels[k, :, 9:15, 13:19] = tag()
+    given = asked(Reddish(), pixels, truth)
+    wrong = torch.rand(N, generator=draw) < 0.2  # of all alike: it has nothing to do with the tag
+    answers = torch.where(wrong, 1 - truth, truth)
+    (cue,) = attribution_cues(replace(given, survey=replace(given.survey, predicted=answers)))
+    assert adjusted_rand_score(tags, cue.present) >= 0.9
+    assert (cue.present & wrong & (truth == 1)).sum() >= 3 and (cue.present & (truth == 0)).sum() >= 4
+    assert cue.association == pytest.approx(roc_auc_score(truth == 1, cue.present))
+    assert "4 of 80 pictures of other classes" in cue.evidence[1] or "5 of 80" in cue.evidence[1]
+
+
+def test_what_goes_with_the_other_class_more_often_is_no_cue_of_this_one() -> None:
+    pixels, truth = told_by_red(torch.arange(N) % 10 == 1)
+    for k in (truth == 0).nonzero().squeeze(1).tolist():
+        pixels[k, :, 9:15, 13:19] = tag()
+    assert attribution_cues(asked(Reddish(), pixels, truth)) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -91,6 +116,6 @@ def test_what_speaks_for_the_answer_is_the_red_of_the_picture() -> None:
     given = asked(Reddish(), pixels, truth)
     layer = map_layer(given.classifier)
     assert layer is not None
-    seen = attended(given.classifier, pixels[1:2], layer)[0]
+    seen = attended(given.classifier, pixels[1:2], layer, 1)[0]
     red = (pixels[1, 0] - pixels[1, 1] - pixels[1, 2] - 0.3).clamp(min=0)
     assert torch.allclose(seen, red / red.sum(), atol=1e-5)

@@ -71,6 +71,8 @@ def test_shares_of_the_answer_sum_to_its_logit_without_the_bias() -> None:
     assert torch.allclose(maps.clamp(min=0), seen, atol=1e-6)
     by_hand = (seen * net.head.weight.detach()[answers][:, :, None, None]).sum(1) / (16 * 16)
     assert torch.allclose(shares, by_hand, atol=1e-6)
+    other = looked_at(given, pixels, layer, label=1)[1]
+    assert torch.allclose(other.sum((1, 2)), given.scores(pixels)[:, 1] - net.head.bias.detach()[1], atol=1e-5)
 
 
 def test_features_and_attribution_are_pooled_over_the_pixels_that_a_cell_of_the_maps_covers() -> None:
