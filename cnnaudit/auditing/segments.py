@@ -22,6 +22,8 @@ BATCH = 32
 _SCALE = 300.0
 _SMALLEST = 0.004  # of the picture
 _MOST = 250
+_LARGEST = 1e15
+"""Values of maps that are larger, or no numbers, count as 0: their squares, summed, would overflow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +36,8 @@ class Segmented:
         border: the share of the picture's outermost pixels that each holds.
         colour: mean and deviation of each channel, `K 2c`.
         features: mean of the network's maps over it, `K d`; of width 0 where it has none.
-        attribution: its share of the absolute attribution of the answer (HiResCAM); NaN where there are no maps.
+        attribution: its share of the absolute attribution of the answer (HiResCAM); NaN where there are no maps, or
+            the sum overflows.
     """
 
     labels: UInt8[np.ndarray, "h w"]
@@ -151,4 +154,7 @@ def _seen(index: Tensor, count: int, maps: Tensor, shares: Tensor) -> tuple[np.n
     ].flatten(1)
     weights = cover / cover.sum(1, keepdim=True).clamp(min=1e-12)
     attribution = cover @ shares.flatten().abs()
-    return (weights @ maps.flatten(1).T).numpy(), (attribution / attribution.sum().clamp(min=1e-12)).numpy()
+    usable = torch.where(maps.abs() < _LARGEST, maps, 0)
+    whole = attribution.sum().clamp(min=1e-12)
+    share = attribution / whole if whole.isfinite() else attribution.new_full((count,), torch.nan)
+    return (weights @ usable.flatten(1).T).numpy(), share.numpy()

@@ -11,6 +11,8 @@ from tagged_pictures import Breaking, Convolutional, classifier, pictures
 from torch import Tensor, nn
 
 from cnnaudit import Classifier
+from cnnaudit.auditing import segments as module
+from cnnaudit.auditing.scenery import kinds_of
 from cnnaudit.auditing.segments import Segmented, looked_at, map_layer, segment, segmented
 from cnnaudit.errors import ModelError
 
@@ -134,3 +136,42 @@ def test_the_network_is_left_as_it_was_also_when_it_raises_in_the_middle() -> No
     with pytest.raises(ModelError, match=r"pictures of shape \(8, 3, 16, 16\): 'broken on purpose'"):
         dict(segmented(given, pictures(pixels), range(40)))
     assert differences(before, model_state(net)) == []
+
+
+class Overflowing(Convolutional):
+    """Maps of bright pictures overflow, or are no numbers; the logits are finite all the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bright = (x.mean((1, 2, 3), keepdim=True) > 0.5).float()
+        maps = self.relu(self.conv(x * (1 + bright * 1e38) * (1 + bright * 1e38)))
+        return self.head(self.pool(maps.nan_to_num(0, 1, 0).clamp(0, 1)).flatten(1))
+
+
+def test_maps_that_overflow_in_some_pictures_leave_kinds_to_be_found() -> None:
+    pixels = clouds(12) * 0.4
+    pixels[::3] += 0.5
+    assert classifier(Overflowing(), pixels).scores(pixels).isfinite().all()
+    found = parts(Overflowing(), pixels)
+    plain = parts(Convolutional(), pixels)
+    for k, (part, other) in enumerate(zip(found, plain, strict=True)):
+        assert np.isfinite(part.features).all() and np.isfinite(part.colour).all()
+        assert not np.isinf(part.attribution).any()
+        if k % 3:
+            assert part.features == pytest.approx(other.features, abs=1e-5)
+    kinds = kinds_of(found, 0)
+    assert all(np.isfinite(each).all() for each in (kinds.centres, kinds.scale, kinds.middle))
+    assert len({int(k) for part in found for k in kinds.of(part)}) > 1
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan, 1e30, -3e38])
+def test_a_value_too_large_counts_as_none(value: float) -> None:
+    maps = torch.rand(3, 8, 8)
+    labels = torch.arange(8)[:, None].expand(8, 8) // 4
+    without = maps.clone()
+    maps[1, 2, 3], without[1, 2, 3] = value, 0
+    shares = torch.ones(8, 8)
+    features, _ = module._seen(labels, 2, maps, shares)
+    assert (features == module._seen(labels, 2, without, shares)[0]).all()
+    shares[0, 0] = value
+    attribution = module._seen(labels, 2, maps, shares)[1]
+    assert np.isnan(attribution).all() or attribution.sum() == pytest.approx(1)
