@@ -1,9 +1,9 @@
 """Attribution clusters: pictures of a class that the network answers for another reason than the rest of the class."""
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -40,7 +40,6 @@ _CUES = 3
 _CHANCE = 0.5  # of the area under the ROC curve
 _LEAST = 0.5  # of what speaks for the class in the pictures of a cluster: with less, a map shows but noise
 _CUT, _DONORS = 100, 64
-_HELD = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,17 +206,15 @@ def _gap(rows: Float[np.ndarray, "n d"], inside: Bool[np.ndarray, " n"]) -> floa
 
 
 class _LookedAt:
-    """The part of a picture that carries half of what speaks for a class; of some pictures it is held."""
+    """The part of a picture that carries half of what speaks for a class; it is held as long as the picture is."""
 
     def __init__(self, classifier: Classifier, layer: str, label: int) -> None:
         self._classifier, self._layer, self._label = classifier, layer, label
-        self._held: OrderedDict[View, Bool[np.ndarray, "h w"]] = OrderedDict()
+        self._held: WeakKeyDictionary[View, Bool[np.ndarray, "h w"]] = WeakKeyDictionary()
 
     def __call__(self, view: View) -> Bool[np.ndarray, "h w"]:
         if view not in self._held:
             self._held[view] = self._found(view)
-            if len(self._held) > _HELD:
-                self._held.popitem(last=False)
         return self._held[view]
 
     def _found(self, view: View) -> Bool[np.ndarray, "h w"]:
