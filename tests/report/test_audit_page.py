@@ -58,6 +58,14 @@ def test_what_follows_are_accuracy_worst_group_and_what_a_person_must_say() -> N
     assert len(alone) == 1
 
 
+def test_a_person_is_asked_only_of_cues_that_are_proved_to_do_something() -> None:
+    doubted, none = others()[0], replace(others()[0], id="patch-8", severity="none")
+    assert not any("a person must say" in each for each in opening(facts(findings=(none, *others()[1:]))).sentences)
+    assert opening(facts(findings=(doubted, none))).sentences[-1].startswith("One cue affects its answers")
+    low = replace(doubted, id="patch-9", severity="low")
+    assert opening(facts(findings=(doubted, none, low))).sentences[-1].startswith("2 cues affect its answers")
+
+
 # Findings
 
 

@@ -77,7 +77,10 @@ def confirmed(facts: AuditFacts) -> tuple[AuditFinding, ...]:
 
 
 def for_a_person(facts: AuditFacts) -> tuple[AuditFinding, ...]:
-    """Cues that change the answers, of which it is not settled whether they are of the object."""
+    """Cues that are proved to change the answers, of which it is not settled whether they are of the object.
+
+    What is not proved to has no severity.
+    """
     return tuple(
         each
         for each in facts.findings
