@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Complex128, Float32, Float64, UInt8
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import find_objects, label
+from scipy.signal import fftconvolve
 
 from cnnaudit.auditing.scenery import View
 
@@ -18,12 +19,18 @@ _SAME = 0.06
 _LIKE = 0.2
 """Crops that differ by less are alike. Copies stand alone: few are alike that are no copies."""
 _ALONE = 0.7
-_PLAIN = 0.05  # deviation within a crop below which it is plain, and looks like any other plain crop
+_OWN = 0.45
+"""Copies differ by less than this share of their own pattern: they correlate by 0.9. Of independent texture, however
+faint, it is 1.4."""
+PLAIN = 0.05
+"""Deviation within a crop, in any channel, below which it is plain, and looks like any other plain crop."""
 _LARGEST = 0.25  # of a picture
 _SIZE = float(np.log(1.5))  # ratio of areas
 _COVERED = 0.5  # of a segment by the copies of another: it is a part of those
 _WINDOWS = 40  # copies that are laid over each other
 _CHUNK = 1024
+_HELD = 16  # templates whose transforms are held
+_FEW = 256  # copies in a picture that are marked one by one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,17 +60,109 @@ class Template:
 
     def where(self, picture: Float32[np.ndarray, "c h w"]) -> Bool[np.ndarray, "h w"]:
         """The copies in a picture."""
-        marks = torch.from_numpy(self.corners(picture))[None, None].double()
-        mask = torch.from_numpy(self.inside)[None, None].double()
-        return F.conv_transpose2d(marks, mask)[0, 0].numpy() > 0.5
+        corners = self.corners(picture)
+        at = np.argwhere(corners)
+        if len(at) > _FEW:
+            return fftconvolve(corners.astype(np.float64), self.inside.astype(np.float64)) > 0.5
+        height, width = self.inside.shape
+        marked = np.zeros(picture.shape[1:], bool)
+        for row, column in at:
+            marked[row : row + height, column : column + width] |= self.inside
+        return marked
 
     def corners(self, picture: Float32[np.ndarray, "c h w"]) -> Bool[np.ndarray, "u v"]:
-        """At which places of its upper left corner a copy is."""
-        image, mask = torch.from_numpy(picture)[None].double(), torch.from_numpy(self.inside)[None, None].double()
-        kept = torch.from_numpy(self.pixels)[None].double() * mask
-        squares = F.conv2d((image**2).sum(1, keepdim=True), mask)
-        far = (squares - 2 * F.conv2d(image, kept) + (kept**2).sum()) / (mask.sum() * len(self.pixels))
-        return (far < _SAME**2)[0, 0].numpy()
+        """At which places of its upper left corner a copy is.
+
+        A template that is plain has no pattern to compare, and is told by its colour alone.
+        """
+        laid = Laid(self, picture)
+        near = laid.whole < _SAME**2
+        if laid.sought.plain or not near.any():
+            return near
+        pattern, own = laid.patterns()
+        return near & (pattern < _OWN**2 * np.minimum(laid.sought.own, own))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sought:
+    """A template around its own colour, ready for pictures of one size.
+
+    Attributes:
+        size: of the transforms; where the template fits in, nothing wraps round.
+        middle: each channel's mean.
+        own: the mean square of what is left without it.
+        kept, mask: what to multiply a picture's transform with for sums of products.
+    """
+
+    size: tuple[int, int]
+    middle: Float64[np.ndarray, "c 1 1"]
+    own: float
+    plain: bool
+    kept: Complex128[np.ndarray, "c u v"]
+    mask: Complex128[np.ndarray, "u v"]
+
+
+@lru_cache(_HELD)
+def _sought(template: Template, height: int, width: int) -> _Sought:
+    size: Any = tuple(next_fast_len(side, real=True) for side in (height, width))
+    inside, pixels = template.inside, template.pixels.astype(np.float64)
+    shown = pixels[:, inside]
+    middle = shown.mean(1)[:, None, None]
+    kept = np.conj(_transform((pixels - middle) * inside, size))
+    mask = np.conj(_transform(inside.astype(np.float64), size))
+    return _Sought(size, middle, float(shown.var(1).mean()), bool(shown.std(1).max() <= PLAIN), kept, mask)
+
+
+class Laid:
+    """A template laid over a picture at each place of its upper left corner, by Fourier transforms.
+
+    They take as long for a template of any size.
+
+    Attributes:
+        whole: the mean square of the difference, `u v`.
+    """
+
+    def __init__(self, template: Template, picture: Float32[np.ndarray, "c h w"]) -> None:
+        _, height, width = picture.shape
+        self.sought = _sought(template, height, width)
+        a, b = template.inside.shape
+        self._valid, self._count = (slice(height - a + 1), slice(width - b + 1)), int(template.inside.sum())
+        image = picture - self.sought.middle
+        self._seen = _transform(image, self.sought.size)
+        self._squares = self._means(_transform((image**2).sum(0), self.sought.size) * self.sought.mask) / len(picture)
+        crossed = self._means((self._seen * self.sought.kept).sum(0)) / len(picture)
+        self.whole = self._squares - 2 * crossed + self.sought.own
+
+    def patterns(self) -> tuple[Float64[np.ndarray, "u v"], Float64[np.ndarray, "u v"]]:
+        """The mean squares of the difference, and of what the template lies on, without each channel's mean."""
+        shift = (self._means(self._seen * self.sought.mask) ** 2).mean(0)
+        return self.whole - shift, self._squares - shift
+
+    def _means(self, transform: Complex128[np.ndarray, "*c u v"]) -> Float64[np.ndarray, "*c u v"]:
+        back: Any = irfft2(transform, self.sought.size)
+        return back[..., *self._valid] / self._count
+
+
+def _transform(values: Float64[np.ndarray, "*c h w"], size: tuple[int, int]) -> Complex128[np.ndarray, "*c u v"]:
+    found: Any = rfft2(values, size)
+    return found
+
+
+def differences(
+    rows: Float32[np.ndarray, "k c a b"], others: Float32[np.ndarray, "m c a b"]
+) -> tuple[Float32[np.ndarray, "k m"], Bool[np.ndarray, "k m"]]:
+    """The mean square by which crops differ, and whether it is little of their own pattern, without channels' means."""
+    (means, own, flat), (other_means, other, other_flat) = _patterns(rows), _patterns(others)
+    pattern = np.maximum(own[:, None] + other - 2 * flat @ other_flat.T / flat.shape[1], 0)
+    shift = ((means[:, None] - other_means) ** 2).mean(2)
+    return pattern + shift, pattern < _OWN**2 * np.minimum(own[:, None], other)
+
+
+def _patterns(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each channel's mean, and the mean square of what is left without it, and that."""
+    means = rows.mean((2, 3))
+    flat = (rows - means[:, :, None, None]).reshape(len(rows), int(np.prod(rows.shape[1:])))
+    return means, (flat**2).mean(1), flat
 
 
 def crops_of(pixels: Float32[np.ndarray, "c h w"], labels: UInt8[np.ndarray, "h w"]) -> Crops:
@@ -76,7 +175,7 @@ def crops_of(pixels: Float32[np.ndarray, "c h w"], labels: UInt8[np.ndarray, "h 
             continue
         at = [np.linspace(side.start, side.stop - 1, _SIDE).round().astype(int) for side in box]
         crop = pixels[:, at[0][:, None], at[1][None, :]]
-        if crop.std((1, 2)).max() > _PLAIN:
+        if crop.std((1, 2)).max() > PLAIN:
             rows.append(crop)
             kept.append(segment)
     shape = (len(rows), len(pixels), _SIDE, _SIDE)
@@ -88,25 +187,24 @@ def templates(views: Sequence[View], *, fewest: int, most: int = 8) -> list[Temp
     """What is copied in at least `fewest` of these pictures, the most frequent first."""
     pictures = [crops_of(view.pixels, view.labels) for view in views]
     rows = np.concatenate([each.rows for each in pictures])
-    flat = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
     areas, segments = (np.concatenate(each) for each in zip(*[(p.areas, p.segments) for p in pictures], strict=True))
     owner = np.repeat(np.arange(len(pictures)), [len(each.rows) for each in pictures])
     left = np.ones(len(rows), bool)
     found: list[Template] = []
-    for place in _crowded(flat, areas, owner, fewest):
+    for place in _crowded(rows, areas, owner, fewest):
         if len(found) == most:
             break
         if not left[place]:
             continue
-        far = np.sqrt(((flat - flat[place]) ** 2).mean(1))
+        far, own = (each[0] for each in differences(rows[place : place + 1], rows))
         sized = np.abs(areas - areas[place]) < _SIZE
-        same = (far < _SAME) & sized & left
+        same = (far < _SAME**2) & own & sized & left
         if len(np.unique(owner[same])) >= fewest:
             view = views[owner[place]]
             own = view.labels == segments[place]
             if not any(each.where(view.pixels)[own].mean() > _COVERED for each in found):
                 found.append(_grown(_template(view, segments[place]), views))
-        left &= ~((far < _LIKE) & sized)
+        left &= ~((far < _LIKE**2) & sized)
     return found
 
 
@@ -143,15 +241,14 @@ def _grown(template: Template, views: Sequence[View]) -> Template:
     return Template(middle[:, *box].astype(np.float32), inside[box])
 
 
-def _crowded(flat: np.ndarray, areas: np.ndarray, owner: np.ndarray, fewest: int) -> list[int]:
+def _crowded(rows: np.ndarray, areas: np.ndarray, owner: np.ndarray, fewest: int) -> list[int]:
     """Crops with copies in enough pictures, and hardly anything near that is no copy; those with most copies first."""
-    squares = (flat**2).sum(1)
-    counts = np.zeros(len(flat), int)
-    for start in range(0, len(flat), _CHUNK):
+    counts = np.zeros(len(rows), int)
+    for start in range(0, len(rows), _CHUNK):
         some = slice(start, start + _CHUNK)
-        far = np.maximum(squares[some, None] + squares - 2 * flat[some] @ flat.T, 0) / flat.shape[1]
+        far, own = differences(rows[some], rows)
         sized = np.abs(areas[some, None] - areas) < _SIZE
-        same, like = (far < _SAME**2) & sized, (far < _LIKE**2) & sized
+        same, like = (far < _SAME**2) & own & sized, (far < _LIKE**2) & sized
         for row in np.flatnonzero(same.sum(1) >= fewest):
             n = len(np.unique(owner[same[row]]))
             if n >= fewest and n >= _ALONE * len(np.unique(owner[like[row]])):

@@ -7,13 +7,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from cnnaudit.auditing.copies import PLAIN, differences
 from cnnaudit.auditing.scenery import View
 
 _COPY = 0.1
-"""Patches that differ by less than this (root mean square, of 1) and are of one size are copies of each other."""
+"""Patches of one size that differ by less than this (root mean square, of 1) and by little of their own pattern are
+copies of each other."""
 _COPIES = 0.4
 """Share of the pictures with the cue that must hold a copy of one patch: nothing in nature repeats so often."""
-_PLAIN = 0.05  # deviation within a patch, below which it is plain, and looks like any other plain patch
 _PIECES = 6  # of a picture that are looked at, the largest
 _FIXED = 0.04
 """Deviation of the middle, of the picture's side, below which a cue is always at one place."""
@@ -87,11 +88,11 @@ def _copies(pictures: Sequence[Sequence[_Piece]]) -> float:
     """The largest share of pictures that hold copies of one patch which is not plain."""
     pieces = [piece for each in pictures for piece in each]
     owner = np.repeat(np.arange(len(pictures)), [len(each) for each in pictures])
-    crops = np.stack([piece.crop.ravel() for piece in pieces])
+    crops = np.stack([piece.crop for piece in pieces])
     areas = np.log([piece.area for piece in pieces])
-    far = np.sqrt(((crops[:, None] - crops[None]) ** 2).mean(2))
-    alike = (far < _COPY) & (np.abs(areas[:, None] - areas) < np.log(1.5))
-    patterned = np.stack([piece.crop for piece in pieces]).std((2, 3)).max(1) > _PLAIN
+    far, own = differences(crops, crops)
+    alike = (far < _COPY**2) & own & (np.abs(areas[:, None] - areas) < np.log(1.5))
+    patterned = crops.std((2, 3)).max(1) > PLAIN
     shares = [len(np.unique(owner[row])) / len(pictures) for row, some in zip(alike, patterned, strict=True) if some]
     return max(shares, default=0.0)
 

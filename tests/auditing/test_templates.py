@@ -7,11 +7,11 @@ from made_up import clouds
 from skimage.feature import match_template
 from tagged_pictures import tag, tagged
 
-from cnnaudit.auditing.copies import Template, crops_of, templates
+from cnnaudit.auditing.copies import Laid, Template, crops_of, differences, templates
 from cnnaudit.auditing.scenery import View
 from cnnaudit.auditing.segments import segment
 
-SAME = 0.06
+SAME, OWN = 0.06, 0.45
 
 
 def view(pixels: np.ndarray) -> View:
@@ -23,23 +23,92 @@ def views(pixels: torch.Tensor) -> list[View]:
     return [view(each) for each in pixels.numpy()]
 
 
-def test_corners_are_where_a_window_differs_by_little() -> None:
+def centred(pixels: np.ndarray) -> np.ndarray:
+    return pixels - pixels.mean(1, keepdims=True)
+
+
+def by_hand(template: Template, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distance at each place, and whether a copy is there, window by window."""
+    (a, b), inside = template.inside.shape, template.inside
+    shape = (picture.shape[1] - a + 1, picture.shape[2] - b + 1)
+    far, copy = np.zeros(shape), np.zeros(shape, bool)
+    kept = template.pixels[:, inside].astype(np.float64)
+    for row, column in np.ndindex(*shape):
+        window = picture[:, row : row + a, column : column + b][:, inside].astype(np.float64)
+        far[row, column] = np.sqrt(((window - kept) ** 2).mean())
+        own = min(centred(window).std(), centred(kept).std())
+        copy[row, column] = far[row, column] < SAME and centred(window - kept).std() < OWN * own
+    return far, copy
+
+
+def marked(template: Template, corners: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    (a, b), found = template.inside.shape, np.zeros(picture.shape[1:], bool)
+    for row, column in np.argwhere(corners):
+        found[row : row + a, column : column + b] |= template.inside
+    return found
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "width", "a", "b"), [(3, 20, 20, 4, 5), (1, 37, 23, 9, 3), (3, 29, 31, 17, 22)]
+)
+def test_corners_are_where_a_window_differs_by_little(channels: int, height: int, width: int, a: int, b: int) -> None:
+    draw = np.random.default_rng(a)
+    picture = clouds(1, size=40, channels=channels)[0].numpy()[:, :height, :width].copy()
+    inside = draw.random((a, b)) < 0.7
+    pixels = draw.random((channels, a, b)).astype(np.float32)
+    template = Template(pixels, inside)
+    for row, column in ((0, 0), (height - a, width - b)):
+        picture[:, row : row + a, column : column + b] = pixels + np.where(inside, 0.05, 0.9)
+    far, copy = by_hand(template, picture)
+    assert copy[-1, -1] and copy.sum() <= 2
+    assert np.sqrt(np.maximum(Laid(template, picture).whole, 0)) == pytest.approx(far, abs=1e-4)
+    assert (template.corners(picture) == copy).all()
+    assert (template.where(picture) == marked(template, copy, picture)).all()
+
+
+def test_a_distance_of_nothing_is_nothing() -> None:
+    picture = clouds(1, size=64)[0].numpy()
+    template = Template(picture[:, 10:50, 5:60].copy(), np.ones((40, 55), bool))
+    assert np.sqrt(abs(Laid(template, picture).whole[10, 5])) < 1e-6
+
+
+def test_in_smooth_pictures_what_is_near_but_of_another_pattern_is_no_copy() -> None:
+    picture = clouds(1, size=48)[0].numpy()
+    template = Template(picture[:, 6:10, 8:13] + np.float32(0.02), np.ones((4, 5), bool))
+    far, copy = by_hand(template, picture)
+    assert (template.corners(picture) == copy).all()
+    assert copy[6, 8] and ((far < SAME) & ~copy).any()
+
+
+def test_many_copies_are_marked_as_few_are() -> None:
+    """A plain template is told by its colour: on ground of that colour it is everywhere."""
+    picture = np.full((3, 40, 40), 0.5, np.float32)
+    picture[:, 20:, 30:] = 0.9
+    inside = np.array([[True, False, True], [False, True, True]])
+    template = Template(np.full((3, 2, 3), 0.52, np.float32), inside)
+    far, _ = by_hand(template, picture)
+    assert (far < SAME).sum() > 256
+    assert (template.corners(picture) == (far < SAME)).all()
+    assert (template.where(picture) == marked(template, far < SAME, picture)).all()
+
+
+def test_crops_differ_as_numpy_says() -> None:
     draw = np.random.default_rng(0)
-    picture = clouds(1, size=20)[0].numpy()
-    inside = draw.random((4, 5)) < 0.7
-    template = Template(picture[:, 6:10, 8:13] + 0.02, inside)
-    picture[:, 0:4, 15:20] = template.pixels + np.where(inside, 0.05, 0.9).astype(np.float32)
-    expected = np.zeros((17, 16), bool)
-    for row in range(17):
-        for column in range(16):
-            window = picture[:, row : row + 4, column : column + 5]
-            expected[row, column] = np.sqrt(((window - template.pixels)[:, inside] ** 2).mean()) < SAME
-    assert expected[6, 8] and expected[0, 15]
-    assert (template.corners(picture) == expected).all()
-    marked = np.zeros((20, 20), bool)
-    for row, column in np.argwhere(expected):
-        marked[row : row + 4, column : column + 5] |= inside
-    assert (template.where(picture) == marked).all()
+    rows = draw.random((5, 3, 8, 8)).astype(np.float32)
+    others = np.concatenate([rows[:2] * 0.9 + 0.07, draw.random((4, 3, 8, 8))]).astype(np.float32)
+    far, own = differences(rows, others)
+    for one, other in np.ndindex(5, 6):
+        assert far[one, other] == pytest.approx(((rows[one] - others[other]) ** 2).mean(), abs=1e-6)
+        assert own[one, other] == (one == other < 2)
+
+
+@pytest.mark.parametrize("deviation", [0.04, 0.05, 0.06, 0.1, 0.3])
+def test_nothing_is_copied_where_a_patch_of_texture_is_drawn_anew(deviation: float) -> None:
+    draw = np.random.default_rng(0)
+    pixels = clouds(40, size=48).numpy()
+    for each in pixels:
+        each[:, 16:32, 16:32] = (0.5 + deviation * draw.standard_normal((3, 16, 16))).clip(0, 1)
+    assert templates(views(torch.from_numpy(pixels)), fewest=5) == []
 
 
 def test_copies_are_where_scikit_image_finds_the_pattern() -> None:
