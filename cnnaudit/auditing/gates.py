@@ -33,22 +33,27 @@ def _with_severity(*severities: Severity) -> Callable[[AuditFacts], Judged]:
         if found:
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             return True, f"{found[0].id} ({found[0].name}, {found[0].severity}){more}"
-        missing = [name for name in _NEEDED if name in facts.skipped]
-        return (None, f"{missing[0]} failed: {facts.skipped[missing[0]]}") if missing else (False, "")
+        return _unless_skipped(facts, "")
 
     return judge
 
 
+def _unless_skipped(facts: AuditFacts, why: str) -> Judged:
+    """Not met; or, where a part that might have found more was skipped, not known."""
+    missing = [name for name in _NEEDED if name in facts.skipped]
+    return (None, f"{missing[0]} failed: {facts.skipped[missing[0]]}") if missing else (False, why)
+
+
 def _new(facts: AuditFacts) -> Judged:
-    return _changes(facts.compared.new if facts.compared else ())
+    return _changes(facts, facts.compared.new if facts.compared else ())
 
 
 def _worse(facts: AuditFacts) -> Judged:
-    return _changes(facts.compared.worse if facts.compared else ())
+    return _changes(facts, facts.compared.worse if facts.compared else ())
 
 
-def _changes(found: Sequence[str]) -> Judged:
-    return bool(found), found[0] if found else ""
+def _changes(facts: AuditFacts, found: Sequence[str]) -> Judged:
+    return (True, found[0]) if found else _unless_skipped(facts, "")
 
 
 _CONDITIONS: Mapping[str, Callable[[AuditFacts], Judged]] = {
@@ -113,9 +118,9 @@ def _below(name: str, bound: float) -> Callable[[AuditFacts], Judged]:
         if found is None:
             return None, "no group has enough pictures to tell"
         whom, right = found
-        return (
-            right.value < bound,
-            f"{numbers.share(right.value)} of {whom} ({words.interval(right)}) are answered rightly",
-        )
+        why = f"{numbers.share(right.value)} of {whom} ({words.interval(right)}) are answered rightly"
+        if right.value < bound:
+            return True, why
+        return (False, why) if name == "accuracy" else _unless_skipped(facts, why)
 
     return judge

@@ -182,6 +182,9 @@ def test_a_gate_cannot_tell_when_not_all_was_searched_unless_something_was_found
     (gate,) = gates(["confirmed"], comparing=False)
     assert gate.judge(facts(findings=OTHERS, skipped=skipped))[1] == f"{part} failed: Memory ran out"
     assert met("confirmed", findings=OTHERS, skipped={"slices": "too few"}) is False
+    assert met("new", skipped=skipped) is None and met("worse", skipped={}) is False
+    assert met("worst-group<0.21", skipped=skipped) is None and met("worst-group<0.21", skipped={}) is False
+    assert met("worst-group<0.8", skipped=skipped) is True and met("accuracy<0.96", skipped=skipped) is False
 
 
 def test_gates_of_changes_need_an_earlier_audit() -> None:
