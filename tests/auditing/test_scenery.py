@@ -120,7 +120,7 @@ def test_what_was_dropped_changes_no_bit_even_where_the_network_sees_whole_batch
     for most in (0, 3 * room.views([0])[0].nbytes):
         tight = Scenery(given, shown, kinds, holding=Holding(most))
         assert [[bits(view) for view in tight.views(some)] for some in asked] == expected
-    assert tight._holding.nbytes <= most
+        assert tight._holding.nbytes <= most
 
 
 def test_the_network_and_the_cutting_are_asked_once_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
