@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from cnnaudit import memory
+from cnnaudit import hooks, memory
 from cnnaudit.auditing.comparing import compared, unlike
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.distinct import distinct
@@ -37,6 +37,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 @memory.kept()
+@hooks.preserved_randomness()  # the first import of scikit-learn draws random numbers
 def audit(
     classifier: Classifier,
     data: str | Path | Dataset | Split | Files,

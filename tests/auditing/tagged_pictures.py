@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
+import sklearn.cluster  # noqa: F401 (its first import draws random numbers, of which the state is compared)
 import torch
 from made_up import clouds
 from torch import Tensor, nn

@@ -3,6 +3,8 @@
 import json
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -109,6 +111,23 @@ def test_the_same_audit_twice_gives_the_same_bytes_and_leaves_everything_as_it_w
     assert net.training and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert torch.equal(states[0], torch.get_rng_state())
     assert (states[1], states[2]) == (str(np.random.get_state()), random.getstate())
+
+
+def test_the_first_audit_of_a_process_leaves_the_random_state_as_it_was() -> None:
+    code = """
+import random
+import torch
+import cnnaudit as ca
+from cnnaudit.data.splits import Split
+chance = torch.Generator().manual_seed(0)
+images = torch.randint(256, (48, 3, 16, 16), generator=chance, dtype=torch.uint8)
+nn = torch.nn
+net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+before = random.getstate()
+ca.audit(ca.Classifier(net, input_size=16), Split(images, torch.arange(48) % 2))
+print(random.getstate() == before)
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "True"
 
 
 def same(first: Report, second: Report) -> bool:
