@@ -135,9 +135,11 @@ def test_after_ctrl_c_the_same_command_goes_on_and_ends_in_the_same_bytes(
         return asked(network, pixels)
 
     monkeypatch.setattr(surveying._Network, "ask", counted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which another test may have left otherwise
     with monkeypatch.context() as patch:
         patch.setattr(surveying, "write_columns", then_ctrl_c)
         stopped = run("husky-wolf", "resumed", "--cache", "halves", *_COMPARING)
+    signal.signal(signal.SIGINT, before)
     assert stopped.result.exit_code == 130
     assert stopped.result.stderr.strip().splitlines()[-1].startswith("stopped; what the network has answered")
     assert len(list((folder / "halves").iterdir())) == 2
