@@ -7,8 +7,8 @@ All three run the bundled network "mnist" (conv10-20) on the same test pictures,
 `ours` is `exemplars(clf, split, layers=["relu1", "relu2"])` whole: from uint8 pictures to the patches cut out.
 `plain` is what a notebook does: batches of 64, hooks that keep each channel's largest value and its place, all
 pictures' values concatenated at the end, then topk and the crops. `bare` is the network alone in inference mode on
-pictures that are normalised beforehand, in the fastest of its layouts and batch sizes, which is found first. It runs
-the whole network; `part` runs only as far as the second layer, as ours does.
+pictures that are normalised beforehand, in the fastest of its layouts and batch sizes, which is found first, its
+memory kept as ours is. It runs the whole network; `part` runs only as far as the second layer, as ours does.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import cnnaudit as ca
+from cnnaudit import memory
 from cnnaudit.data.datasets import Request, dataset
 from cnnaudit.data.splits import Split
 from cnnaudit.inspection import exemplars
@@ -63,7 +64,7 @@ def plain(clf: ca.Classifier, split: Split, k: int) -> dict[str, list[list[Tenso
 
 def forward(network: nn.Module, batches: tuple[Tensor, ...]) -> float:
     began = time.perf_counter()
-    with torch.inference_mode():
+    with torch.inference_mode(), memory.kept():
         for batch in batches:
             network(batch)
     return time.perf_counter() - began
@@ -74,7 +75,7 @@ def fastest(network: nn.Module, pixels: Tensor) -> tuple[nn.Module, tuple[Tensor
     found: list[tuple[float, nn.Module, tuple[Tensor, ...], str]] = []
     for layout in (torch.contiguous_format, torch.channels_last):
         laid = copy.deepcopy(network).to(memory_format=layout)
-        for size in (16, 32, 64, 128, 256):
+        for size in (32, 64, 128, 256, 512):
             batches = tuple(part.contiguous(memory_format=layout) for part in pixels.split(size))
             forward(laid, batches[:4])
             seconds = min(forward(laid, batches) for _ in range(2))
