@@ -40,9 +40,16 @@ def judged(asked: Asked, found: Sequence[Tested]) -> list[tuple[Cue, AuditFindin
 
 
 def size_of(finding: AuditFinding) -> float:
-    """How far the intervals of what the cue does stay from no change at all, the mean of putting in and taking out."""
-    reaches = [_reach(each) for each in finding.effects]
-    return sum(reaches) / len(reaches) if reaches else 0.0
+    """How far the intervals of what the cue does stay from no change at all: what is sure of its effect.
+
+    The mean of putting in and taking out, weighted by their pictures: it is what `LEANS` is asked of.
+    """
+    return _whole(finding.effects)
+
+
+def _whole(effects: Sequence[Effect]) -> float:
+    pictures = sum(each.pictures for each in effects)
+    return sum(_reach(each) * each.pictures for each in effects) / max(1, pictures)
 
 
 def _reach(effect: Effect) -> float:
@@ -88,9 +95,7 @@ def _leans(cue: Cue, effects: Sequence[Effect]) -> bool:
     """
     told, enough = [each for each in effects if _tells(cue, each)], _enough(cue)
     put = [each for each in told if each.operation != "remove" and each.p_adjusted < _SURE]
-    pictures = sum(each.pictures for each in told)
-    whole = sum(_reach(each) * each.pictures for each in told) / max(1, pictures)
-    return whole >= enough and any(_reach(each) >= enough / 2 for each in put)
+    return _whole(told) >= enough and any(_reach(each) >= enough / 2 for each in put)
 
 
 def _tells(cue: Cue, effect: Effect) -> bool:
@@ -100,9 +105,11 @@ def _tells(cue: Cue, effect: Effect) -> bool:
 
 
 def _strongest(effects: Sequence[Effect], leans: bool) -> int | None:
-    """The effect that the verdict rests on: that of putting in, where the network leans on the cue."""
-    put = [k for k, each in enumerate(effects) if each.operation != "remove" and each.p_adjusted < _SURE]
-    return max(put if leans else range(len(effects)), key=lambda k: _reach(effects[k]), default=None)
+    """The effect that the verdict rests on: that of putting in, without which the network is not said to lean."""
+    put = [k for k, each in enumerate(effects) if each.operation != "remove"]
+    proved = [k for k in put if effects[k].p_adjusted < _SURE]
+    rests_on = proved if leans else [k for k in put if effects[k].pictures >= _ENOUGH] or range(len(effects))
+    return max(rests_on, key=lambda k: _reach(effects[k]), default=None)
 
 
 def _rules_out(cue: Cue, effect: Effect) -> bool:
@@ -116,7 +123,11 @@ def _enough(cue: Cue) -> float:
 
 
 def _verdict(cue: Cue, effects: Sequence[Effect], nature: Nature, leans: bool) -> Verdict:
-    if leans:
+    """Of two questions, does the network lean on it, and is it a shortcut: one that is denied settles both.
+
+    What is the object is none, however much or little it does.
+    """
+    if leans or nature == "object":
         return _OF_NATURE[nature]
     return "not confirmed" if effects and all(_rules_out(cue, each) for each in effects) else "inconclusive"
 

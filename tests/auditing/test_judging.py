@@ -121,6 +121,17 @@ def test_the_claim_rests_on_putting_in_where_the_network_leans() -> None:
     assert finding(effect("remove", 0.9), effect(size=0.4)).strongest == 1
 
 
+def test_the_claim_rests_on_putting_in_where_that_is_not_settled_but_for_few_pictures() -> None:
+    assert finding(effect("remove", 0.9), effect(size=0.1)).strongest == 1
+    assert finding(effect("remove", 0.9), effect(size=0.1, n=9)).strongest == 0
+    assert finding(effect("remove", 0.9)).strongest == 0
+
+
+@pytest.mark.parametrize("size", [0.9, 0.2, 0.0])
+def test_what_is_the_object_is_no_shortcut_whatever_it_does(size: float) -> None:
+    assert finding(effect(size=size, half=0.1), object_share=0.9).verdict == "not confirmed"
+
+
 def test_less_is_enough_of_a_copy() -> None:
     little = effect(size=COPY_LEANS + JUST)
     assert COPY_LEANS < LEANS
@@ -148,9 +159,9 @@ def test_the_gravest_come_first_and_of_the_alike_the_smallest() -> None:
     assert order == ["a spot", "all over", "small effect", "unsure", "untested", "object"]
 
 
-def test_a_size_is_the_mean_of_the_near_ends_in_the_direction_of_the_cue() -> None:
-    found = finding(effect("insert", 0.5, half=0.1), effect("remove", 0.3, half=0.1))
-    assert size_of(found) == pytest.approx((0.4 + 0.2) / 2)
+def test_a_size_is_the_mean_of_the_near_ends_in_the_direction_of_the_cue_weighted_by_pictures() -> None:
+    found = finding(effect("insert", 0.5, half=0.1, n=90), effect("remove", 0.3, half=0.1, n=30))
+    assert size_of(found) == pytest.approx(0.75 * 0.4 + 0.25 * 0.2)
     assert size_of(finding()) == 0
 
 
