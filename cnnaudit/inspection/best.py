@@ -9,6 +9,8 @@ from torch import Tensor
 
 _AHEAD = 4  # candidates that wait for each place among the best
 _HELD = 1 << 18  # values that wait
+_VECTORS = 64 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 32  # numbers that torch compares at once
+_ROW = 8 * _VECTORS  # in longer rows the next value to compare is far away
 
 
 class Still:
@@ -145,13 +147,20 @@ class Best:
 def largest(maps: Float[Tensor, "n c *p"]) -> Float[Tensor, "n c"]:
     """Each channel's largest value.
 
-    Where the maps lie channels last, whole rows are compared first: over few channels at a time torch takes twenty
-    times as long.
+    Where the maps lie channels last, some positions side by side are compared with as many others first: over few
+    channels at a time torch takes twenty times as long.
     """
     if maps.ndim == 4 and maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous():
         n, c, h, w = maps.shape
-        return maps.permute(0, 2, 3, 1).reshape(n, h, w * c).amax(1).view(n, w, c).amax(1)
+        wide = _side_by_side(c, h, w)
+        return maps.permute(0, 2, 3, 1).reshape(n, -1, wide * c).amax(1).view(n, wide, c).amax(1)
     return maps.amax(tuple(range(2, maps.ndim))) if maps.ndim > 2 else maps
+
+
+def _side_by_side(channels: int, height: int, width: int) -> int:
+    """How many positions are compared at once: whole vectors, but not far between; else those of a row."""
+    fitting = (n for n in range(1, _ROW // channels + 1) if n * channels % _VECTORS == height * width % n == 0)
+    return next(fitting, width)
 
 
 def _first(maps: Float[Tensor, "n ..."]) -> Int64[Tensor, " n"]:

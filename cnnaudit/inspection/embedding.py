@@ -75,7 +75,7 @@ def embedding(
     order = found.drawn(max(_FEWEST, min(most, _NUMBERS // width)), seed)
     held = _Held()
     for pixels, places in _batches(found, order, batch_size):
-        held.add(*reader.read(pixels), _thumbnails(pixels), places)
+        held.add(*reader.read(pixels), _thumbnails(pixels), places.tolist())
         if progress:
             progress(len(held.places), len(order))
     if len(held.places) < _FEWEST:

@@ -166,14 +166,14 @@ def _watched(
 def _wins(
     values: Tensor, places: Tensor, positions: Tensor, grid: tuple[int, ...], silent: Container[int]
 ) -> dict[int, list[_Win]]:
-    where = np.stack(np.unravel_index(positions.numpy() % math.prod(grid), grid), 2) if grid else None
+    if grid:
+        where = np.stack(np.unravel_index(positions.numpy() % math.prod(grid), grid), 2).tolist()
+    else:
+        where = [[()] * places.shape[1]] * len(places)
+    rows = zip(places.tolist(), where, values.tolist(), strict=True)
     return {
-        unit: [
-            _Win(place, tuple(where[unit, rank].tolist()) if where is not None else (), float(values[unit, rank]))
-            for rank, place in enumerate(places[unit].tolist())
-            if place >= 0
-        ]
-        for unit in range(len(values))
+        unit: [_Win(place, tuple(position), value) for place, position, value in zip(*row, strict=True) if place >= 0]
+        for unit, row in enumerate(rows)
         if unit not in silent
     }
 
@@ -208,7 +208,8 @@ def _cut(classifier: Classifier, found: PhotoSet, layers: Sequence[_Layer]) -> _
     patches: dict[_Key, tuple[Box, Photo]] = {}
     labels: dict[int, str] = {}
     order = torch.tensor(sorted(wanted), dtype=torch.long)
-    for pixels, places in found.batches(order, _AGAIN) if wanted else ():
+    for pixels, numbers in found.batches(order, _AGAIN) if wanted else ():
+        places = numbers.tolist()
         labels |= _labels(classifier, found, pixels, places)
         pictures = pixels.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         for picture, place in zip(pictures, places, strict=True):

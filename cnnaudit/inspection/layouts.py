@@ -21,11 +21,14 @@ _CHANNELS_FIRST = (
 )
 
 
-def by_place(classifier: Classifier, layers: Sequence[str]) -> frozenset[str]:
+def by_place(classifier: Classifier, layers: Sequence[str], *, turns: bool | None = None) -> frozenset[str]:
     """Those of the layers whose first dimension behind that of the pictures runs over places and not over channels.
 
     That is told by what the dimension sees of the picture; where that is lost, as behind attention, linear layers
     and layer normalisation, which work on the last dimension, are taken to have their channels there.
+
+    Args:
+        turns: whether dimensions change places anywhere (see `Turning`), by a pass of its own where that is not known.
 
     Raises:
         ModelError: the network fails on a grey picture.
@@ -34,10 +37,7 @@ def by_place(classifier: Classifier, layers: Sequence[str]) -> frozenset[str]:
     named = {layer: classifier.network.get_submodule(layer) for layer in holders.values()}
     if all(is_convolution(module) or isinstance(module, _CHANNELS_FIRST) for module in named.values()):
         return frozenset()
-    turning = _Turning()
-    with turning:
-        probe(classifier)
-    if not turning.met:
+    if not (_turns(classifier) if turns is None else turns):
         return frozenset()
     found = {call.name for call in trace(classifier) if call.name in named and _is_by_place(call)}
     return frozenset(name for name, layer in holders.items() if layer in found)
@@ -72,7 +72,13 @@ def _is_by_place(call: Call) -> bool:
     return isinstance(call.module, nn.Linear) or type(call.module) is nn.LayerNorm  # others permute in their forward
 
 
-class _Turning(TorchDispatchMode):
+def _turns(classifier: Classifier) -> bool:
+    with Turning() as turning:
+        probe(classifier)
+    return turning.met
+
+
+class Turning(TorchDispatchMode):
     """Notices whether dimensions change places anywhere; where none do, channels come first everywhere."""
 
     met = False

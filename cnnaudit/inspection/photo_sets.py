@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from cnnaudit.classifier import Classifier
@@ -21,8 +22,8 @@ from cnnaudit.training.batches import feed, parts
 Photos: TypeAlias = Dataset | Split | Files | Tensor | str | Path | Sequence[Picture]
 """A dataset (its first test counts) or a part of one, pixels `n c h w` in [0, 1], a folder or files."""
 
-Batch: TypeAlias = tuple[Pixels, list[int]]
-"""Pictures on the network's device, and their places in the set."""
+Batch: TypeAlias = tuple[Pixels, Int64[Tensor, " n"]]
+"""Pictures on the network's device, and their places in the set, on the CPU."""
 
 
 def own_classes(classifier: Classifier, labels: Sequence[str]) -> list[int] | None:
@@ -100,7 +101,7 @@ class _Part(PhotoSet):
         places = order.split(parts(len(order), size))
         batches = feed(self._part, self._classifier.device).batches(order, size)
         for (images, _), chosen in zip(batches, places, strict=True):
-            yield as_pixels(images), chosen.tolist()
+            yield as_pixels(images), chosen
 
 
 class _Tensor(PhotoSet):
@@ -124,7 +125,7 @@ class _Tensor(PhotoSet):
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """As `PhotoSet` says."""
         for chosen in order.split(self.fitting(size)):
-            yield self._pixels[chosen].to(self._classifier.device, torch.float32), chosen.tolist()
+            yield self._pixels[chosen].to(self._classifier.device, torch.float32), chosen
 
 
 class _Pictures(PhotoSet):
@@ -148,7 +149,7 @@ class _Pictures(PhotoSet):
                     "or files, which are resized."
                 )
             if read:
-                yield torch.cat(list(read.values())), list(read)
+                yield torch.cat(list(read.values())), torch.tensor(list(read))
 
     def _read(self, place: int) -> Pixels | None:
         try:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from cnnaudit.devices import EXACT, agreement
 from cnnaudit.errors import DataError, LayerError, OptionError
 from cnnaudit.inspection import points
 from cnnaudit.inspection.failing import batch_errors, forward_errors, probe
-from cnnaudit.inspection.layouts import by_place, not_channels_first
+from cnnaudit.inspection.layouts import Turning, by_place, not_channels_first
 from cnnaudit.inspection.operations import tensors
 from cnnaudit.inspection.photo_sets import PhotoSet
 from cnnaudit.training.preparing import layout_for, normaliser
@@ -72,7 +73,7 @@ def watch(
     watching = points.watched(network, tuple(calls), batch.returned)
     with hooks.borrowed(classifier.network), torch.inference_mode(), watching:
         for pixels, places in photos.batches(torch.arange(len(photos)), size):
-            batch.begins(torch.tensor(places, device=device))
+            batch.begins(places.to(device))
             given = normalise(pixels).to(dtype, memory_format=layout)  # which one channel alone does not tell
             with batch_errors(classifier, pixels), suppress(_Stop):
                 network(given)
@@ -100,13 +101,15 @@ def called(
         ModelError: the network fails on a grey picture.
     """
     points.need_watchable(classifier, layers)
-    found, reasons, rows = _probed(classifier, layers, 1 if classifier.one_at_a_time else 2)
-    if rows - {2} and not classifier.one_at_a_time:
-        alone, reasons_alone, rows = _probed(classifier, layers, 1)
-        if rows == {1} and all(found[name][0] == 2 * times for name, (times, _) in alone.items()):
+    probed = _probed(classifier, layers, 1 if classifier.one_at_a_time else 2)
+    if probed.rows - {2} and not classifier.one_at_a_time:
+        alone = _probed(classifier, layers, 1)
+        if alone.rows == {1} and all(probed.found[name][0] == 2 * times for name, (times, _) in alone.found.items()):
             classifier.one_at_a_time = True  # since it takes its batch apart itself
-            found, reasons = alone, reasons_alone
-    for name in by_place(classifier, [name for name, (_, shape) in found.items() if len(shape) > 1]):
+            probed = alone
+    found, reasons = probed.found, probed.reasons
+    maps = [name for name, (_, shape) in found.items() if len(shape) > 1]
+    for name in by_place(classifier, maps, turns=probed.turns):
         reasons.setdefault(name, not_channels_first(name))
     for name in layers if required else ():
         if name in reasons:
@@ -116,28 +119,40 @@ def called(
     return {name: found[name] for name in layers if name in found and name not in reasons}
 
 
-def _probed(
-    classifier: Classifier, layers: Sequence[str], pictures: int
-) -> tuple[dict[str, tuple[int, tuple[int, ...]]], dict[str, LayerError], set[int]]:
-    """What `called` returns, what is wrong with other layers, and how many rows they return."""
-    found: dict[str, tuple[int, tuple[int, ...]]] = {}
-    reasons: dict[str, LayerError] = {}
-    rows: set[int] = set()
+@dataclass(slots=True)
+class _Probed:
+    """What one forward pass shows of layers.
 
-    def seen(name: str, output: Any) -> None:
+    Attributes:
+        found: what `called` returns.
+        reasons: what is wrong with other layers.
+        rows: how many rows the layers return.
+        turns: whether dimensions change places anywhere.
+    """
+
+    found: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    reasons: dict[str, LayerError] = field(default_factory=dict)
+    rows: set[int] = field(default_factory=set)
+    turns: bool = False
+
+    def seen(self, name: str, output: Any) -> None:
         try:
             count, *channels = channels_of(name, output).shape
-            times, shape = found.get(name, (0, tuple(channels)))
+            times, shape = self.found.get(name, (0, tuple(channels)))
             if tuple(channels) != shape:
                 raise LayerError(f"{name!r} is called several times and returns maps of several sizes. Name another.")
-            found[name] = times + 1, shape
-            rows.add(count)
+            self.found[name] = times + 1, shape
+            self.rows.add(count)
         except LayerError as error:
-            reasons.setdefault(name, error)
+            self.reasons.setdefault(name, error)
 
-    with points.watched(classifier.network, layers, seen):
+
+def _probed(classifier: Classifier, layers: Sequence[str], pictures: int) -> _Probed:
+    probed = _Probed()
+    with points.watched(classifier.network, layers, probed.seen), Turning() as turning:
         probe(classifier, pictures)
-    return found, reasons, rows
+    probed.turns = turning.met
+    return probed
 
 
 def channels_of(name: str, output: Any) -> Tensor:

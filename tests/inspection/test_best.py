@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cnnaudit.inspection import best as best_module
-from cnnaudit.inspection.best import Best
+from cnnaudit.inspection.best import Best, largest
 
 
 @pytest.mark.parametrize("k", [1, 3, 40])
@@ -37,3 +37,12 @@ def test_a_value_that_is_no_number_is_noticed_behind_many_others() -> None:
         maps[0, 1] = torch.nan if place == 20 else 1.0
         found.add(maps, torch.tensor([place]))
     assert not found.finite
+
+
+@pytest.mark.parametrize("channels", [1, 3, 10, 32, 300])
+@pytest.mark.parametrize("size", [(24, 24), (8, 12), (7, 5), (1, 64)])
+def test_largest_of_maps_channels_last_are_those_of_each_channel(channels: int, size: tuple[int, int]) -> None:
+    maps = torch.randn(3, channels, *size, generator=torch.Generator().manual_seed(channels))
+    maps[1, 0, 0, -1] = torch.nan
+    expected = maps.flatten(2).max(2).values
+    torch.testing.assert_close(largest(maps.contiguous(memory_format=torch.channels_last)), expected, equal_nan=True)
