@@ -157,9 +157,15 @@ def _exemplars(asked: Asked) -> Exemplars:
 
 
 def _feature_visualization(asked: Asked) -> Visualizations:
-    """Of the units whose best patches are shown, so that both can be compared; else of some units."""
+    """Of the units whose best patches are shown, so that both can be compared; else of some units.
+
+    Of those that were switched off, of all: what they fire on and what they are for are seen together.
+    """
     found: Exemplars | None = asked.made.get("exemplars")
-    shown = [(layer.layer, unit) for layer in (found.layers if found else ()) for unit in layer.units[:_VISUALIZED]]
+    ablated: Ablation | None = asked.made.get("ablation")
+    most = {ablated.layer: _ABLATED} if ablated else {}
+    layers = found.layers if found else ()
+    shown = [(each.layer, unit) for each in layers for unit in each.units[: most.get(each.layer, _VISUALIZED)]]
     best = {(layer, unit.unit): unit.patches[0].activation for layer, unit in shown if unit.patches}
     wanted = [inspection.channel(layer, unit) for layer, unit in best]
     if not wanted and asked.layers:

@@ -21,7 +21,18 @@ from cnnaudit.report import decode_heatmap
 from cnnaudit.report.inspection import page
 from cnnaudit.report.inspection.opening import opening
 from cnnaudit.report.training import layers
-from cnnaudit.results import DeadUnits, EffectiveField, EffectiveFields, InspectionFacts, ReceptiveField, Report
+from cnnaudit.results import (
+    Change,
+    DeadUnits,
+    EffectiveField,
+    EffectiveFields,
+    InspectionFacts,
+    Meaning,
+    ReceptiveField,
+    Report,
+    Share,
+    UnitAblation,
+)
 
 HOSTILE = '</style><script>alert("x")</script>'
 
@@ -123,6 +134,26 @@ def test_a_sure_unit_s_claim_opens_the_page_one_with_a_meaning_before_others() -
     report = changed(ablation=sure)
     assert '<h1 class="claim long"><bdi>Without channel 5, the recall of dog falls</bdi></h1>' in report.html()
     assert json.loads(report.json())["inspection"]["opening"]["claim"] == "Without channel 5, the recall of dog falls"
+
+
+def test_the_unit_that_a_class_needs_most_is_named_where_it_is_known_what_it_fires_on() -> None:
+    found = facts(whole()).ablation
+    assert found is not None
+
+    def unit(channel: int, place: int, change: float, sure: bool) -> UnitAblation:
+        loss = replace(found.units[0].classes[place], odds=Change(change, change - 0.1, change + 0.1))
+        classes = tuple(loss if i == place else each for i, each in enumerate(found.units[0].classes))
+        meaning = Meaning("snow", Share(9, 9, 1.0, 0.7, 1.0), 0.2, sure)
+        return replace(
+            found.units[0], unit=channel, classes=classes, doubted=place, meaning=meaning, claim=f"Channel {channel}."
+        )
+
+    units = (unit(0, 0, -0.9, False), unit(1, 0, -0.2, True), unit(2, 0, -0.4, True), unit(3, 1, 0.5, True))
+    said = opening(replace(facts(whole()), ablation=replace(found, units=units))).sentences
+    assert [each for each in said if each.startswith("Channel")] == ["Channel 2."]
+    units = (*units, unit(4, 1, -0.5, True))
+    said = opening(replace(facts(whole()), ablation=replace(found, units=units))).sentences
+    assert [each for each in said if each.startswith("Channel")] == ["Channel 4.", "Channel 2."]
 
 
 def test_what_is_left_out_is_named_with_its_reason() -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from cnnaudit.report import numbers
 from cnnaudit.results import InspectionFacts
 
+_CLASSES = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -36,6 +38,7 @@ def _claim(found: InspectionFacts) -> str | None:
 def _sentences(found: InspectionFacts) -> Iterator[str]:
     if found.dataset is not None:
         yield _answers(found)
+    yield from _single_units(found)
     if found.dead_units:
         units = sum(each.units for each in found.dead_units.values())
         dead = sum(len(each.dead) for each in found.dead_units.values())
@@ -56,6 +59,19 @@ def _answers(found: InspectionFacts) -> str:
     if found.ablation is None or not found.ablation.labelled:
         return f"{ran}."
     return f"{ran}; {numbers.share(found.ablation.units[0].whole.before.value)} of its answers are right."
+
+
+def _single_units(found: InspectionFacts) -> Iterator[str]:
+    """For each class, most doubted first, the one unit with a sure meaning without which its log-odds fall most."""
+    falls: dict[str | None, tuple[float, str]] = {}
+    for unit in found.ablation.units if found.ablation else ():
+        if unit.doubted is None or unit.meaning is None or not unit.meaning.is_sure:
+            continue
+        loss = unit.classes[unit.doubted]
+        if loss.odds and loss.odds.value < min(0.0, falls.get(loss.label, (0.0, ""))[0]):
+            falls[loss.label] = loss.odds.value, unit.claim
+    for _, claim in sorted(falls.values())[:_CLASSES]:
+        yield claim
 
 
 def _filters(found: InspectionFacts) -> str:
