@@ -3,38 +3,108 @@ each other."""
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+import numpy as np
+import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.sorts import measured, two_sorts
 from cnnaudit.results import AuditFinding, Group, Hurt, Share
 from cnnaudit.training.metrics import share
 
 LEAST = 10
 """How many pictures a group needs to be called the worst."""
+CLEAR = 4.0
+"""Standard deviations between two sorts of pictures: one in 44 is nearer to the other, were both as frequent."""
 _UNKNOWN = 0.1  # of the weight may lie on groups of which there is no picture
+_SWAYED = 2.33  # a z score with one chance in a hundred
+
+_Proved = tuple[Cue, AuditFinding]
 
 
 def hurt(asked: Asked, cues: Sequence[tuple[Cue, AuditFinding]]) -> Hurt:
     """Groups of a class by each cue that is confirmed or undecided; the worst; and the accuracy without the link.
 
+    Which pictures have a cue is told again where they fall into two clear sorts (`_seen_again`): of a few pictures
+    with a cue and another class, half may else be mistaken.
+
     The worst group is the one with the lowest accuracy, as in Sagawa et al., "Distributionally Robust Neural Networks"
     (ICLR 2020), among the groups by confirmed cues; where there is none, among the classes. Groups by cues that are
-    not confirmed do not count there: of so many the lowest is low by chance. Nor are clusters of the network's last
-    features groups (Sohoni et al., arXiv 2011.12945): on a network with many errors they part the right answers from
-    the wrong ones.
+    not confirmed do not count there, nor those by cues that are seen in others (`_telling`): of so many the lowest is
+    low by chance. Nor are clusters of the network's last features groups (Sohoni et al., arXiv 2011.12945): on a
+    network with many errors they part the right answers from the wrong ones.
     """
     right = asked.survey.predicted == asked.pictures.truth
-    proved = [(cue, found) for cue, found in cues if found.verdict == "confirmed"]
+    confirmed = [(cue, found) for cue, found in cues if found.verdict == "confirmed"]
     open_ones = [(cue, found) for cue, found in cues if (found.verdict, found.nature) == ("inconclusive", "undecided")]
+    proved = _seen_again(asked, confirmed)
+    telling = {found.id for _, found in _telling(asked, proved)}
     sure = list(_by_cues(asked, proved, right))
     whole = [] if proved else list(_by_class(asked, right))
     unsure = list(_by_cues(asked, open_ones, right))
     groups = sorted((*sure, *whole, *unsure), key=_first_the_worst)
-    worst = min((each for each in sure or whole if each.pictures >= LEAST), key=_first_the_worst, default=None)
+    eligible = [each for each in sure if each.finding in telling] or whole
+    worst = min((each for each in eligible if each.pictures >= LEAST), key=_first_the_worst, default=None)
     return Hurt(tuple(groups), worst, _unlinked(asked, proved[0][0], right) if proved else None)
+
+
+def _seen_again(asked: Asked, proved: Sequence[_Proved]) -> list[_Proved]:
+    """The cues, present in the pictures of the sort that theirs begin to tell from the rest, where there is one.
+
+    The sorts must be clear, and the network swayed by them no less than by what was taken for the cue: so they are
+    no other sorts that pictures happen to fall into. What is copied is seen as well as can be.
+    """
+    places = _answered(asked).nonzero().squeeze(1)
+    if all(cue.copied for cue, _ in proved) or not len(places):
+        return list(proved)
+    rows, truth = measured(asked, places), asked.pictures.truth[places].numpy()
+    found: list[_Proved] = []
+    for cue, finding in proved:
+        before = cue.present.cpu()
+        sorts = None if cue.copied else two_sorts(rows, truth, before[places].numpy())
+        if sorts is not None and sorts.apart >= CLEAR:
+            after = before.clone()
+            after[places] = torch.from_numpy(sorts.present)
+            if _swayed(asked, cue.label, after, ()) >= _swayed(asked, cue.label, before, ()):
+                cue = replace(cue, present=after)
+        found.append((cue, finding))
+    return found
+
+
+def _telling(asked: Asked, proved: Sequence[_Proved]) -> list[_Proved]:
+    """Without cues that sway the network no more among pictures that are alike in the others: they are seen in those.
+
+    The cue that sways it most comes first, each time of those that are left.
+    """
+    kept: list[_Proved] = []
+    left = list(proved)
+    while left:
+        known = [cue.present for cue, _ in kept]
+        scores = [_swayed(asked, cue.label, cue.present, known) for cue, _ in left]
+        best = int(np.argmax(scores))
+        if kept and scores[best] < _SWAYED:
+            break
+        kept.append(left.pop(best))
+    return kept
+
+
+def _swayed(asked: Asked, label: int, present: Bool[Tensor, " n"], alike: Sequence[Bool[Tensor, " n"]]) -> float:
+    """How much more often pictures with a cue are answered with its class, among those of one class: a z score.
+
+    And among those that have or have not each of the `alike` (Mantel and Haenszel, J. Natl. Cancer Inst. 22, 1959).
+    """
+    answered = _answered(asked)
+    said = (asked.survey.predicted[answered] == label).numpy()
+    has = present.cpu()[answered].numpy()
+    columns = [asked.pictures.truth[answered].numpy(), *(each.cpu()[answered].numpy() for each in alike)]
+    strata = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].ravel()
+    n, here, so, both = (np.bincount(strata, each) for each in (np.ones(len(said)), has, said, has & said))
+    varied = here * (n - here) * so * (n - so) / (n * n * (n - 1).clip(1))
+    return float((both - here * so / n).sum() / varied.sum() ** 0.5) if varied.sum() > 0 else 0.0
 
 
 def _unlinked(asked: Asked, cue: Cue, right: Bool[Tensor, " n"]) -> Share | None:

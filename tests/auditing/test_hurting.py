@@ -40,10 +40,12 @@ def found(
     predicted: Tensor,
     cues: Sequence[tuple[Cue, AuditFinding]] = (),
     seed: int = 0,
+    pixels: Tensor | None = None,
 ) -> Hurt:
     n = len(truth)
     classifier = Classifier(Constant(), input_size=(8, 8), channels=1, labels=LABELS)
-    pictures = Pictures("set", tuple(map(str, range(n))), truth, lambda places: torch.zeros(len(places), 1, 8, 8))
+    shown = torch.zeros(n, 1, 8, 8) if pixels is None else pixels
+    pictures = Pictures("set", tuple(map(str, range(n))), truth, lambda places: shown[list(places)])
     survey = Survey(predicted, torch.ones(n), torch.ones(n), torch.zeros(n, 2), {})
     return hurt(Asked(classifier, pictures, survey, seed, lambda done, total: None), cues)
 
@@ -167,3 +169,52 @@ def test_groups_by_doubtful_cues_are_shown_and_never_the_worst() -> None:
     lowest = min(float(right[truth == k].double().mean()) for k in (0, 1))
     assert (result.worst.finding, result.worst.right.value) == (None, pytest.approx(lowest))
     assert result.groups[0].right.value < lowest
+
+
+def brightened(present: Tensor) -> Tensor:
+    """Noise, whose darkest pixels are not so dark where the cue is."""
+    noise = torch.rand(len(present), 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.where(present[:, None, None, None], 0.4 + 0.6 * noise, noise)
+
+
+def partly(present: Tensor, share: float) -> Tensor:
+    return present ^ (torch.rand(len(present), generator=torch.Generator().manual_seed(1)) < share)
+
+
+def test_a_cue_that_is_seen_in_part_is_seen_again_in_the_pictures_that_look_so() -> None:
+    truth, present, predicted = world(600, ACCURACIES, 0.95, 6)
+    exact = found(truth, predicted, [cue(present)])
+    again = found(truth, predicted, [cue(partly(present, 0.1))], pixels=brightened(present))
+    assert again == exact
+    unseen = found(truth, predicted, [cue(partly(present, 0.1))])
+    assert unseen != exact
+
+
+def test_sorts_that_sway_the_network_less_than_the_cue_are_not_the_cue() -> None:
+    truth, present, predicted = world(600, ACCURACIES, 0.8, 7)
+    other = torch.rand(600, generator=torch.Generator().manual_seed(2)) < 0.5
+    near = torch.where(torch.rand(600, generator=torch.Generator().manual_seed(3)) < 0.3, other, present)
+    assert found(truth, predicted, [cue(near)], pixels=brightened(other)) == found(truth, predicted, [cue(near)])
+
+
+def test_no_group_by_a_cue_that_is_only_seen_in_another_is_the_worst() -> None:
+    truth, present, predicted = world(2000, np.array([[0.95, 0.6], [0.6, 0.95]]), 0.8, 8)
+    chance = torch.rand(2000, generator=torch.Generator().manual_seed(4)) < 0.5
+    wrong = (predicted != truth).nonzero()[:, 0]
+    within = present & chance
+    within[wrong[:15]] = ~within[wrong[:15]]
+    both = found(truth, predicted, [cue(within, "grain"), cue(present)])
+    assert both.worst is not None
+    assert both.worst.finding == "snow"
+    assert {each.finding for each in both.groups} == {"snow", "grain"}
+
+
+def test_a_second_cue_that_sways_the_network_by_itself_counts() -> None:
+    rng = np.random.default_rng(9)
+    truth, first, second = (torch.from_numpy(rng.integers(0, 2, 2000)) for _ in range(3))
+    chance = 0.9 - 0.1 * (first == 1).double() - 0.4 * (second == 1).double()
+    right = torch.from_numpy(rng.random(2000)) < torch.where(truth == 0, chance, 0.95)
+    predicted = torch.where(right, truth, 1 - truth)
+    result = found(truth, predicted, [cue(first == 1, "grain"), cue(second == 1, "snow")])
+    assert result.worst is not None
+    assert result.worst.name == "husky with snow"
