@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ from cnnaudit import hooks
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import ModelError, NotApplicableError, OptionError
 from cnnaudit.inspection.units import before_bounded
+from cnnaudit.inspection.visualizing.answers import answers
 from cnnaudit.inspection.visualizing.batching import Counted, batches
 from cnnaudit.inspection.visualizing.grouping import groups
 from cnnaudit.inspection.visualizing.objectives import Objective, channel
@@ -58,7 +60,7 @@ def visualize_feature(
 
     Returns:
         Pictures in [0, 1], and how active each objective is on them as they are, unshaken, with the network
-        as it is.
+        as it is; and what the network takes them for, where it runs to its end at this size.
 
     Raises:
         OptionError: an option makes no sense, or nothing is wanted.
@@ -85,6 +87,8 @@ def visualize_feature(
                 shown = _records([objectives[place] for place in places], each, copies, best or {})
                 found |= {place: shown[n * copies : (n + 1) * copies] for n, place in enumerate(places)}
     pictures = tuple(picture for place in sorted(found) for picture in found[place])
+    said = answers(classifier, [each.pixels for each in pictures])
+    pictures = tuple(replace(each, answer=answer) for each, answer in zip(pictures, said, strict=True))
     return Visualizations(pictures, steps, copies, diversity)
 
 

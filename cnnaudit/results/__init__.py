@@ -38,7 +38,7 @@ from cnnaudit.results.explanations import (
     Prediction,
     Target,
 )
-from cnnaudit.results.feature_visualization import Visualization, Visualizations
+from cnnaudit.results.feature_visualization import Answer, Visualization, Visualizations
 from cnnaudit.results.filters import AlikeFilters, FilterBank, Filters
 from cnnaudit.results.inspections import InspectionFacts
 from cnnaudit.results.networks import ArchitectureFacts, LayerFacts, ReceptiveField
@@ -51,6 +51,7 @@ __all__ = [
     "Ablation",
     "Activations",
     "AlikeFilters",
+    "Answer",
     "ArchitectureFacts",
     "Attribution",
     "AuditFacts",

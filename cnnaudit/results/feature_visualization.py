@@ -7,6 +7,14 @@ import numpy as np
 from jaxtyping import Float32
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The class that a network takes a picture for, and how probable that is to it."""
+
+    label: str
+    probability: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Visualization:
     """A picture made for one objective.
@@ -23,6 +31,7 @@ class Visualization:
         best: the largest that is known of a dataset; None where none is known.
         given: where the layer is an activation function with an upper limit, what it is given where that is largest.
         best_given: the same of a dataset, where it is needed to tell which of two that reach the limit is ahead.
+        answer: what the whole network takes the picture for; None where it runs at its own size alone.
     """
 
     objective: str
@@ -35,6 +44,7 @@ class Visualization:
     best: float | None = None
     given: float | None = None
     best_given: float | None = None
+    answer: Answer | None = None
 
     @property
     def exceeds(self) -> bool | None:

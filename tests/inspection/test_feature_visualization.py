@@ -188,13 +188,14 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert not torch.allclose(first, other, atol=1e-2)
 
 
-def test_the_forward_pass_ends_behind_the_layer() -> None:
+def test_the_search_ends_behind_the_layer_and_the_rest_runs_once_at_the_end() -> None:
     clf = small()
     ran: list[str] = []
     for name, module in clf.network.named_modules():
         module.register_forward_hook(lambda *_, name=name: ran.append(name))
     visualize_feature(clf, ("features.0", 1), steps=3)
-    assert set(ran) == {"features.0"}
+    assert ran.count("head") == 1
+    assert set(ran[: ran.index("features.1") - 1]) == {"features.0"}
 
 
 class Stubborn(nn.Module):
@@ -469,3 +470,21 @@ def test_the_default_of_named_layers_is_of_these() -> None:
         "features.4, channel 0", "features.4, channel 11", "head.1, channel 0", "head.1, channel 9",
         *(f"class {k}" for k in range(5)),
     ]  # fmt: skip
+
+
+def test_pictures_come_with_what_the_whole_network_takes_them_for() -> None:
+    clf = small()
+    found = visualize_feature(clf, ("features.3", [0, 1, 2]), steps=3)
+    made = torch.stack([torch.from_numpy(each.pixels) for each in found.pictures])
+    with torch.no_grad():
+        scores = clf.network((made - torch.tensor(clf.mean).view(-1, 1, 1)) / torch.tensor(clf.std).view(-1, 1, 1))
+    for each, row in zip(found.pictures, scores.softmax(1), strict=True):
+        assert each.answer is not None
+        assert each.answer.label == clf.labels[int(row.argmax())]
+        assert each.answer.probability == pytest.approx(float(row.max()), abs=1e-6)
+
+
+def test_a_network_that_takes_its_own_size_alone_is_not_asked() -> None:
+    network = seeded(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 2)))
+    found = visualize_feature(ca.Classifier(network, input_size=(32, 32)), ("0", 1), steps=2, size=24)
+    assert [each.answer for each in found.pictures] == [None]

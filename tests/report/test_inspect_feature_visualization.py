@@ -14,7 +14,7 @@ from PIL import Image
 from cnnaudit.errors import CnnAuditError
 from cnnaudit.report.inspection import feature_visualization as section
 from cnnaudit.report.plain import plain
-from cnnaudit.results import Visualization, Visualizations
+from cnnaudit.results import Answer, Visualization, Visualizations
 
 
 def made(
@@ -73,6 +73,14 @@ def test_units_are_grouped_by_layer_and_foreign_text_is_escaped() -> None:
     assert "<dog>" not in text
 
 
+def test_what_the_network_takes_a_picture_for_is_said_where_it_is_known() -> None:
+    text = page(facts(replace(made((3, 8, 8)), answer=Answer("wolf & <dog>", 0.934)), made((3, 8, 8), channel=4)))
+    assert text.count("taken for") == 1
+    assert "taken for <bdi>wolf &amp; &lt;dog&gt;</bdi>, " in text
+    assert "93" in text[text.index("taken for") :]
+    assert "takes" not in page(facts(made((3, 8, 8))))
+
+
 def test_the_share_that_exceeds_the_best_is_said_and_who_does_not() -> None:
     text = page(facts(made((3, 8, 8), best=10.0), made((3, 8, 8), best=12.345), made((3, 8, 8))))
     assert "<b>1 of 2</b> (50.0\u202f%)" in text
@@ -97,15 +105,17 @@ def test_copies_are_numbered() -> None:
 
 
 def test_the_twin_holds_every_number() -> None:
-    found = facts(made((3, 8, 8), best=10.0), made((3, 8, 8), None, 1))
+    found = facts(made((3, 8, 8), best=10.0), replace(made((3, 8, 8), None, 1), answer=Answer("wolf", 0.5)))
     record = json.loads(json.dumps(plain(section.twin(found)), allow_nan=False))
     assert (record["steps"], record["compared"], record["exceeding"]) == (64, 1, 1)
     first, second = record["pictures"]
     assert first == {
         "objective": "conv2, channel 3", "layer": "conv2", "channel": 3, "copy": 0, "shape": [3, 8, 8],
         "activation": 12.345, "start": -0.5, "best": 10.0, "given": None, "best_given": None, "exceeds": True,
+        "answer": None,
     }  # fmt: skip
     assert (second["layer"], second["best"], second["exceeds"]) == (None, None, None)
+    assert second["answer"] == {"label": "wolf", "probability": 0.5}
 
 
 def test_numbers_that_are_not_finite_are_refused() -> None:

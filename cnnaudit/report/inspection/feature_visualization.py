@@ -1,7 +1,7 @@
 """Pictures made for units, as the page shows them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +23,7 @@ class Figure:
         start: the activation that the search began with.
         best: of a dataset; None where it is not known.
         given, best_given: the same before an activation function whose limit both reach; None elsewhere.
+        answer: the class that the network takes it for, and how sure it is.
     """
 
     unit: str
@@ -34,6 +35,7 @@ class Figure:
     given: str | None
     best_given: str | None
     exceeds: bool | None
+    answer: tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class View:
     exceeding: int
     share: str
     settled: int
+
+    @property
+    def answered(self) -> bool:
+        """Whether it is known what the network takes them for."""
+        return any(each.answer for group in self.groups for each in group.figures)
 
     @property
     def signals(self) -> bool:
@@ -133,6 +140,7 @@ def _record(each: Visualization) -> dict[str, Any]:
         "given": each.given,
         "best_given": each.best_given,
         "exceeds": each.exceeds,
+        "answer": None if each.answer is None else asdict(each.answer),
     }
 
 
@@ -149,6 +157,7 @@ def _figure(each: Visualization, copies: int) -> Figure:
         given=None if each.given is None or each.best_given is None else numbers.number(each.given),
         best_given=None if each.best_given is None else numbers.number(each.best_given),
         exceeds=each.exceeds,
+        answer=None if each.answer is None else (each.answer.label, numbers.percent(each.answer.probability)),
     )
 
 
