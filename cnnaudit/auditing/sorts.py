@@ -1,5 +1,6 @@
 """Pictures that fall into two sorts, those with a cue and those without: where they do so clearly, which is which."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from cnnaudit.shapes import Pixels
 
 _LEVELS = (0.005, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 0.995)
 _FEW_LEVELS = (0.005, 0.1, 0.5, 0.9, 0.995)
-_SIDE = 64  # pixels of a side, or a little more, that the levels are taken from
+_SIDE = 64  # pixels of the shorter side that the levels are taken from, at most
 _OCTAVES = 4
 _SMALLEST = 6  # a side that detail is looked for in
 _CELLS = 3  # a side
@@ -51,7 +52,7 @@ def measured(asked: Asked, places: Int64[Tensor, " m"]) -> Float32[np.ndarray, "
 
 
 def _of_pixels(pixels: Pixels) -> Float32[Tensor, "n d"]:
-    step = max(1, min(pixels.shape[2:]) // _SIDE)
+    step = math.ceil(min(pixels.shape[2:]) / _SIDE)
     some = pixels[:, :, ::step, ::step].flatten(2)
     levels = [_levels(some, _LEVELS)]
     if pixels.shape[1] > 1:
@@ -85,26 +86,27 @@ def two_sorts(
     frequent the sorts are, each class says for itself: so its class alone puts no picture into a sort. The guess,
     which may look at one measure alone and be wrong of many pictures, only says where to begin.
     """
-    member = np.eye(int(truth.max()) + 1)[truth]
-    member = member[:, member.any(0)]
-    scaled = _scaled(rows, member)
-    if not scaled.shape[1] or len(rows) - member.shape[1] < _ROOM * scaled.shape[1]:
+    own = np.unique(truth, return_inverse=True)[1]
+    scaled, freedom = _scaled(rows, own), len(rows) - int(own.max()) - 1
+    if not scaled.shape[1] or freedom < _ROOM * scaled.shape[1]:
         return None
     sure, found = guess.astype(np.float64), None
     for _ in range(_STEPS):
-        found = _maximised(scaled, member, sure)
+        found = _maximised(scaled, own, sure)
         if found is None:
             return None
-        before, sure = sure, found.expected(scaled, member)
+        before, sure = sure, found.expected(scaled, own)
         if np.abs(sure - before).max() < _SETTLED:
             break
-    return None if found is None else Sorts(sure > 0.5, found.apart(len(rows) - member.shape[1]))
+    return None if found is None else Sorts(sure > 0.5, found.apart(freedom))
 
 
-def _scaled(rows: Float[np.ndarray, "n d"], member: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n d"]:
+def _scaled(rows: Float[np.ndarray, "n d"], own: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n d"]:
     """From each class's mean on, in units of the deviation within classes; without what is the same everywhere."""
-    rows = rows.astype(np.float64)
-    centred = rows - member @ (member.T @ rows / member.sum(0)[:, None])
+    if not rows.shape[1]:
+        return rows
+    means = np.stack([np.bincount(own, column) for column in rows.T], 1) / np.bincount(own)[:, None]
+    centred = rows - means[own]
     spread = centred.std(0)
     return centred[:, spread > _EVEN] / spread[spread > _EVEN]
 
@@ -125,12 +127,12 @@ class _Mixture:
     frequent: Float[np.ndarray, " c"]
     varied: float
 
-    def expected(self, scaled: Float[np.ndarray, "n d"], member: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
+    def expected(self, scaled: Float[np.ndarray, "n d"], own: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """How likely each picture is of the sort; a class without any may still have one (Laplace's rule)."""
-        counts = member.sum(0)
+        counts = np.bincount(own)
         prior = (counts * self.frequent + 1) / (counts + 2)
         middle = (0.5 - self.frequent) * float(self.between @ self.weights)
-        odds = scaled @ self.weights + member @ (np.log(prior / (1 - prior)) - middle)
+        odds = scaled @ self.weights + (np.log(prior / (1 - prior)) - middle)[own]
         return 1 / (1 + np.exp(-odds.clip(-30, 30)))
 
     def apart(self, freedom: int) -> float:
@@ -141,11 +143,11 @@ class _Mixture:
 
 
 def _maximised(
-    scaled: Float[np.ndarray, "n d"], member: Float[np.ndarray, "n c"], sure: Float[np.ndarray, " n"]
+    scaled: Float[np.ndarray, "n d"], own: Int64[np.ndarray, " n"], sure: Float[np.ndarray, " n"]
 ) -> _Mixture | None:
     """The likeliest mixture if so sure is which picture is of which sort; None where all are of one."""
-    counts = member.sum(0)
-    frequent = member.T @ sure / counts
+    counts = np.bincount(own)
+    frequent = np.bincount(own, sure) / counts
     varied = float((counts * frequent * (1 - frequent)).sum())
     if min(sure.sum(), (1 - sure).sum(), varied) < _FEWEST:
         return None

@@ -86,8 +86,8 @@ class Constant(nn.Module):
 
 
 def asked_of(pixels: Tensor) -> Asked:
-    n = len(pixels)
-    classifier = Classifier(Constant(), input_size=tuple(pixels.shape[2:]), channels=pixels.shape[1], labels=("a", "b"))
+    n, channels, side, _ = pixels.shape
+    classifier = Classifier(Constant(), input_size=side, channels=channels, labels=("a", "b"))
     zeros = torch.zeros(n, dtype=torch.long)
     pictures = Pictures("set", tuple(map(str, range(n))), zeros, lambda places: pixels[list(places)])
     survey = Survey(zeros, torch.ones(n), torch.ones(n), torch.zeros(n, 2), {})
