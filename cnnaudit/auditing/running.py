@@ -102,7 +102,7 @@ def audit(
         classes=classes,
         findings=tuple(finding for _, finding in judgements),
         hurt=parts.made("groups", lambda asked: hurt(asked, judgements), Hurt((), None, None)),
-        slices=parts.made("slices", slices, ()),
+        slices=parts.made("slices", lambda asked: slices(asked, judgements), ()),
         problems=parts.made("problems", problems, ()),
         robustness=parts.made("robustness", robustness, ()),
         unread=(*unread, *failures),

@@ -1,6 +1,6 @@
 """Slices: groups of pictures that are alike to the network, and often answered wrongly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,9 @@ from scipy import stats
 from scipy.sparse.csgraph import connected_components
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.wording import called
-from cnnaudit.results.audits import Slice
+from cnnaudit.results.audits import AuditFinding, Slice, SliceCue
 from cnnaudit.training.metrics import share
 
 _ERRORS = 6  # of a class, in either half, before groups are looked for in it
@@ -20,6 +21,7 @@ _FEWEST = 5  # pictures of a group in the half on which it is tested
 _ONE = 1.5  # radii between the centres of two clusters that are one
 _CHANCE = 0.01  # nothing else stands between a slice and the page
 _NAMED, _SHOWN = 200, 8
+_CUES = 2
 _TYPICAL = 0.7  # area under the ROC curve from which a property is named
 
 
@@ -32,7 +34,7 @@ class _Found:
     p: float
 
 
-def slices(asked: Asked) -> tuple[Slice, ...]:
+def slices(asked: Asked, tested: Sequence[tuple[Cue, AuditFinding]] = ()) -> tuple[Slice, ...]:
     """Groups with more errors than the rest of their class, the surest first; none where errors are spread at random.
 
     In one half of each class's pictures the wrong ones and the right ones are clustered (k-means) by the network's
@@ -40,6 +42,9 @@ def slices(asked: Asked) -> tuple[Slice, ...]:
     are answered rightly or not. Groups are tested on that half alone (Fisher's exact test), so that choosing them
     makes nothing significant, and false discoveries are held at 1 % over all groups (Benjamini and Hochberg, 1995).
     All numbers are of the half on which they are tested. Where no class has enough errors, all pictures are one.
+
+    Each is told with those of the tested cues that its pictures have more often than the others: where one of these is
+    confirmed, an intervention says why the group is answered wrongly.
 
     That groups are made of features, classes and errors together is after Domino (Eyuboglu et al., arXiv 2203.14960),
     which fits a mixture instead and does not hold pictures out.
@@ -59,7 +64,29 @@ def slices(asked: Asked) -> tuple[Slice, ...]:
         return ()
     adjusted = stats.false_discovery_control([group.p for group in found])
     kept = sorted((float(p), k) for k, p in enumerate(adjusted) if p < _CHANCE)
-    return tuple(_slice(asked, found[k], p, wrong) for p, k in kept)
+    told = _told([found[k] for _, k in kept], tested)
+    return tuple(_slice(asked, found[k], p, wrong, cues) for (p, k), cues in zip(kept, told, strict=True))
+
+
+def _told(groups: Sequence[_Found], tested: Sequence[tuple[Cue, AuditFinding]]) -> list[tuple[SliceCue, ...]]:
+    """For each group the cues that are more frequent in it than by chance, confirmed ones first, then the surest."""
+    if not groups or not tested:
+        return [()] * len(groups)
+    present = [cue.present.cpu().numpy() for cue, _ in tested]
+    ps = [[_p(each[group.places], each[group.others]) for each in present] for group in groups]
+    adjusted = np.reshape(stats.false_discovery_control(np.ravel(ps)), np.shape(ps))
+    return [
+        tuple(
+            _cue(tested[k][1], present[k], group, float(row[k]))
+            for k in sorted(np.flatnonzero(row < _CHANCE), key=lambda k: (tested[k][1].verdict != "confirmed", row[k]))
+        )[:_CUES]
+        for group, row in zip(groups, adjusted, strict=True)
+    ]
+
+
+def _cue(found: AuditFinding, present: Bool[np.ndarray, " n"], group: _Found, p: float) -> SliceCue:
+    inside, elsewhere = (share(int(present[part].sum()), len(part)) for part in (group.places, group.others))
+    return SliceCue(found.id, found.name, found.verdict, inside, elsewhere, p)
 
 
 def _classes(usable: np.ndarray, truth: np.ndarray, wrong: np.ndarray, first: np.ndarray) -> list[np.ndarray]:
@@ -118,12 +145,12 @@ def _centres(features: np.ndarray, count: int) -> np.ndarray:
 
 
 def _p(inside: np.ndarray, outside: np.ndarray) -> float:
-    """Of so many errors inside if they were as frequent outside."""
+    """Of so many errors, or pictures with a cue, inside if they were as frequent outside."""
     errors, n = int(inside.sum() + outside.sum()), len(inside) + len(outside)
     return float(stats.hypergeom.sf(int(inside.sum()) - 1, n, errors, len(inside)))
 
 
-def _slice(asked: Asked, group: _Found, p: float, wrong: np.ndarray) -> Slice:
+def _slice(asked: Asked, group: _Found, p: float, wrong: np.ndarray, cues: tuple[SliceCue, ...]) -> Slice:
     order = group.places[np.argsort(~wrong[group.places], kind="stable")]
     shown = asked.pictures.read(order[:_SHOWN].tolist()).permute(0, 2, 3, 1).mul(255).round().clamp(0, 255)
     return Slice(
@@ -134,6 +161,7 @@ def _slice(asked: Asked, group: _Found, p: float, wrong: np.ndarray) -> Slice:
         p_adjusted=p,
         names=tuple(asked.pictures.names[place] for place in order[:_NAMED]),
         samples=tuple(shown.byte().numpy()),
+        cues=cues,
     )
 
 

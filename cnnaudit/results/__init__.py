@@ -20,6 +20,7 @@ from cnnaudit.results.audits import (
     Robustness,
     Severity,
     Slice,
+    SliceCue,
     Verdict,
 )
 from cnnaudit.results.blocks import Block, Blocks, Fold, Node
@@ -111,6 +112,7 @@ __all__ = [
     "Severity",
     "Share",
     "Slice",
+    "SliceCue",
     "Sliding",
     "Stage",
     "Steps",

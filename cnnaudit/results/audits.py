@@ -175,6 +175,24 @@ class Hurt:
     unlinked: Share | None
 
 
+@dataclass(frozen=True, slots=True)
+class SliceCue:
+    """A cue that a slice's pictures have more often than those that it is compared with.
+
+    Attributes:
+        finding: its id; its verdict says whether the network leans on it.
+        inside, elsewhere: how many pictures have the cue.
+        p_adjusted: Fisher's exact test, one-sided, over all slices and cues (Benjamini and Hochberg).
+    """
+
+    finding: str
+    name: str
+    verdict: Verdict
+    inside: Share
+    elsewhere: Share
+    p_adjusted: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
     """Pictures that are alike to the network, and often answered wrongly.
@@ -182,6 +200,7 @@ class Slice:
     Attributes:
         name: what they have in common, in words.
         samples: some of them, uint8 `h w c`.
+        cues: what the audit tested that they have more often than others, confirmed ones first.
     """
 
     name: str
@@ -191,6 +210,7 @@ class Slice:
     p_adjusted: float
     names: tuple[str, ...]
     samples: tuple[Photo, ...]
+    cues: tuple[SliceCue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

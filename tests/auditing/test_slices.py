@@ -5,6 +5,7 @@ import pytest
 import torch
 from made_up import asked_about, clouds
 from scipy import stats
+from test_hurting import cue
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
@@ -49,6 +50,19 @@ def test_p_is_fishers() -> None:
     rows = [[share.n - share.right, share.right] for share in (only.right, only.elsewhere)]
     p = float(np.asarray(stats.fisher_exact(rows, alternative="greater"))[1])
     assert p * 0.999 <= only.p_adjusted <= 8 * p  # of at most eight groups
+
+
+def test_the_cues_that_a_slice_has_more_often_are_told_confirmed_ones_first() -> None:
+    group = torch.arange(N) % 10 == 4
+    snow, water = group & at_random(0.9, 2), group | at_random(0.2, 3)
+    tested = [cue(water, "water", "inconclusive"), cue(~group, "rare")]
+    tested += [cue(at_random(0.5, 4), "chance"), cue(snow)]
+    (only,) = slices(answered(at_random(0.04, 0) | (group & at_random(0.7, 1)), 0), tested)
+    assert [(each.finding, each.verdict) for each in only.cues] == [("snow", "confirmed"), ("water", "inconclusive")]
+    assert only.cues[0].inside.n == only.pictures and only.cues[0].elsewhere.n == only.elsewhere.n
+    rows = [[each.right, each.n - each.right] for each in (only.cues[1].inside, only.cues[1].elsewhere)]
+    p = float(np.asarray(stats.fisher_exact(rows, alternative="greater"))[1])
+    assert p * 0.999 <= only.cues[1].p_adjusted <= 4 * p  # of four cues
 
 
 @pytest.mark.slow

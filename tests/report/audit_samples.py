@@ -23,6 +23,7 @@ from cnnaudit.results import (
     Report,
     Robustness,
     Slice,
+    SliceCue,
 )
 from cnnaudit.shapes import Photo
 from cnnaudit.training.metrics import share
@@ -128,6 +129,7 @@ def facts(**changes: object) -> AuditFacts:
                 "huskies that look like wolves on snow", 52, share(11, 52), share(1912, 1948), 2e-9,
                 tuple(f"husky/{index:04}.png" for index in range(52)),
                 tuple(photo(index, "husky", "snow") for index in range(0, 16, 2)),
+                (SliceCue("patch-3-wolf", "snow", "confirmed", share(48, 52), share(97, 1948), 3e-12),),
             ),
         ),
         problems=(

@@ -145,6 +145,7 @@ def test_problems_and_slices_have_their_pictures_and_names() -> None:
     said = text(whole())
     assert "husky/0004.png ( husky ), wolf/0005.png ( wolf )" in said
     assert "huskies that look like wolves on snow" in said
+    assert "92.3 % have “ snow ” (confirmed), elsewhere 5.0 %." in said
     assert "The file is cut off after 812 of 20,112 bytes." in said
 
 

@@ -9,7 +9,7 @@ from cnnaudit.report.auditing.opening import Opening, opening
 from cnnaudit.report.auditing.tiles import Tile, tile
 from cnnaudit.report.auditing.words import Whisker
 from cnnaudit.report.charts import Axis, Tick
-from cnnaudit.results import AuditFacts, Group, Problem, Robustness, Share, Slice
+from cnnaudit.results import AuditFacts, Group, Problem, Robustness, Share, Slice, SliceCue
 
 FULL = 15
 """How many findings are shown in full; the others are rows of a table."""
@@ -39,13 +39,14 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceRow:
-    """A slice with some of its pictures."""
+    """A slice with some of its pictures, and what it has more often than others: the cue, inside and elsewhere."""
 
     facts: Slice
     right: str
     interval: str
     elsewhere: str
     p: str
+    cues: tuple[tuple[SliceCue, str, str], ...]
     samples: tuple[Tile, ...]
 
 
@@ -185,6 +186,7 @@ def _slice(found: Slice) -> SliceRow:
         words.interval(found.right),
         numbers.share(found.elsewhere.value),
         words.chance(found.p_adjusted),
+        tuple((cue, numbers.share(cue.inside.value), numbers.share(cue.elsewhere.value)) for cue in found.cues),
         tuple(tile(photo, _SIDE, found.name) for photo in found.samples[:_SAMPLES]),
     )
 
