@@ -21,6 +21,7 @@ class Link:
     """A property that goes with a class.
 
     Attributes:
+        values: of each picture, NaN where there is none.
         sign: 1 where high values go with the class, -1 where low ones do.
         threshold: where the class's side begins.
         present: which pictures lie on that side; not those without a value.
@@ -34,6 +35,7 @@ class Link:
 
     name: str
     label: int
+    values: Float[np.ndarray, " n"]
     sign: int
     threshold: float
     present: Bool[np.ndarray, " n"]
@@ -80,6 +82,7 @@ class _Column:
     """A property's values where it has any, their ranks, and which of them lie above each threshold."""
 
     name: str
+    whole: Float[np.ndarray, " n"]
     finite: Bool[np.ndarray, " n"]
     values: Float[np.ndarray, " m"]
     ranks: Float[np.ndarray, " m"]
@@ -91,7 +94,7 @@ class _Column:
         finite = np.isfinite(column)
         values = column[finite].astype(np.float64)
         cuts = _cuts(values)
-        return cls(name, finite, values, stats.rankdata(values), cuts, values > cuts[:, None])
+        return cls(name, column, finite, values, stats.rankdata(values), cuts, values > cuts[:, None])
 
     def side(self, cut: int, sign: int) -> Bool[np.ndarray, " n"]:
         """The pictures on one side of a threshold."""
@@ -112,6 +115,8 @@ def links(
     values: Mapping[str, Float[np.ndarray, " n"]],
     truth: Int64[np.ndarray, " n"],
     predicted: Int64[np.ndarray, " n"],
+    *,
+    questions: int = 1,
 ) -> list[Link]:
     """The properties that go with a class or with its being answered, those that tell most of it first.
 
@@ -119,10 +124,13 @@ def links(
     found that a twentieth of a class's pictures have and no others, which the area under the ROC curve hides and
     Youden's index drowns in the spread of the rest. A link counts if chance would seldom give even one among all
     properties, classes and thresholds that were tried, and if it tells at least 1 % of what there is to know.
+
+    Args:
+        questions: how often as much is tried in all.
     """
     columns = [_Column.of(name, column) for name, column in values.items()]
     classes = np.unique(truth)
-    tried = max(1, 2 * len(classes) * sum(len(column.cuts) for column in columns))
+    tried = questions * max(1, 2 * len(classes) * sum(len(column.cuts) for column in columns))
     found = [_link(column, int(k), truth, predicted) for column in columns if len(column.cuts) for k in classes]
     kept = [link for link in found if link is not None and link.p * tried < _SURE]
     return sorted(kept, key=lambda link: (-link.bits, link.name, link.label))
@@ -153,6 +161,7 @@ def _link(column: _Column, label: int, truth: np.ndarray, predicted: np.ndarray)
     return Link(
         name=column.name,
         label=label,
+        values=column.whole,
         sign=sign,
         threshold=float(column.cuts[cut]),
         present=column.side(int(cut), sign),

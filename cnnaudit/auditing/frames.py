@@ -1,7 +1,6 @@
-"""Frames round pictures: where one is, taken away, and put round another picture."""
+"""Frames round pictures: where one is, and put round another picture."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
@@ -32,24 +31,6 @@ def ring(size: tuple[int, int], rows: tuple[int, ...]) -> Bool[Tensor, "1 h w"]:
     outside = torch.ones(1, height, width, dtype=torch.bool)
     outside[:, top : height - bottom, left : width - right] = False
     return outside
-
-
-def without(picture: Pixels, rows: tuple[int, ...]) -> Pixels:
-    """A picture `1 c h w` whose outer rows mirror what lies inside them; the next row, where a frame fades, as well."""
-    top, bottom, left, right = (count + 1 if count else 0 for count in rows)
-    height, width = picture.shape[2:]
-    inside = picture[:, :, top : height - bottom, left : width - right]
-    return F.pad(inside, (left, right, top, bottom), mode="reflect")
-
-
-def within(picture: Pixels, rows: tuple[int, ...]) -> Pixels:
-    """The placebo of `without`: the frame stays, and the same is done one frame further in."""
-    top, bottom, left, right = rows
-    height, width = picture.shape[2:]
-    made = picture.clone()
-    inside = slice(top, height - bottom), slice(left, width - right)
-    made[:, :, inside[0], inside[1]] = without(picture[:, :, inside[0], inside[1]], rows)
-    return made
 
 
 def with_ring(picture: Pixels, other: Pixels, rows: tuple[int, ...]) -> Pixels:

@@ -24,6 +24,8 @@ Tested: TypeAlias = tuple[Cue, tuple[Effect, ...], tuple[Edit, ...]]
 
 MOST = 96
 """Pictures that a cue is put into, or taken out of."""
+MOST_COPIED = 4 * MOST
+"""The same of a copy: a third of the effect counts of it, which takes more pictures to tell from none."""
 SCREENED = 14
 """Pictures that a candidate is tried on before it is chosen to be tested, on others."""
 _BATCH = 32
@@ -68,7 +70,8 @@ def measured(
     fitting = recipients(asked, cue, operation)
     order = torch.randperm(len(fitting), generator=random).tolist()
     apart = min(SCREENED, len(order) // 4)
-    order = order[:apart] if screening else order[apart : apart + MOST]
+    most = MOST_COPIED if cue.copied else MOST
+    order = order[:apart] if screening else order[apart : apart + most]
     rows: list[Tensor] = []
     donors: list[int] = []
     shown: list[Edit] = []

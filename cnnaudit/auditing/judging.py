@@ -1,5 +1,6 @@
 """From effects to verdicts: does the network lean on the cue, and is the cue the object itself?"""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from cnnaudit.auditing.asked import Asked
@@ -40,16 +41,22 @@ def judged(asked: Asked, found: Sequence[Tested]) -> list[tuple[Cue, AuditFindin
 
 
 def size_of(finding: AuditFinding) -> float:
-    """How far the intervals of what the cue does stay from no change at all: what is sure of its effect.
-
-    The mean of putting in and taking out, weighted by their pictures: it is what `LEANS` is asked of.
-    """
+    """How far the interval of what the cue does stays from no change at all: what is sure of its effect."""
     return _whole(finding.effects)
 
 
 def _whole(effects: Sequence[Effect]) -> float:
-    pictures = sum(each.pictures for each in effects)
-    return sum(_reach(each) * each.pictures for each in effects) / max(1, pictures)
+    r"""The near end of the interval of the mean of putting in and taking out, weighted by their pictures.
+
+    $\sum w_k d_k - \sqrt{\sum w_k^2 (d_k - l_k)^2}$ of changes $d_k$ in the direction in which the cue acts, and the
+    near ends $l_k$ of theirs (MOVER: Zou and Donner, Statistics in Medicine 27, 2008): the pictures are not the same.
+    """
+    pictures = max(1, sum(each.pictures for each in effects))
+    weights = [each.pictures / pictures for each in effects]
+    sizes = [each.difference.value * (-1 if each.operation == "remove" else 1) for each in effects]
+    near = [size - _reach(each) for size, each in zip(sizes, effects, strict=True)]
+    mean = sum(weight * size for weight, size in zip(weights, sizes, strict=True))
+    return mean - math.hypot(*(weight * far for weight, far in zip(weights, near, strict=True)))
 
 
 def _reach(effect: Effect) -> float:
@@ -91,7 +98,7 @@ def _leans(cue: Cue, effects: Sequence[Effect]) -> bool:
     """Whether the network leans on the cue: putting it in does much, and taking it out agrees on the whole.
 
     Taking out alone does not count: without the cue, pictures may only have become strange. The two are weighted by
-    their pictures: a rare cue can be put into many, and taken out of few.
+    their pictures (`_whole`): a rare cue can be put into many, and taken out of few.
     """
     told, enough = [each for each in effects if _tells(cue, each)], _enough(cue)
     put = [each for each in told if each.operation != "remove" and each.p_adjusted < _SURE]

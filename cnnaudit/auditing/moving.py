@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cnnaudit.auditing.measures import brightness, cast, contrast, luma, saturation, sharpness
+from cnnaudit.auditing.measures import brightness, contrast, luma, saturation, sharpness
 from cnnaudit.data.resizing import LUMA
 from cnnaudit.shapes import Pixels
 
@@ -98,35 +97,27 @@ def _stretched(
     return after, matched(uneven, pixels, after, _STRONGEST)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MoveCast:
-    """Moves the colour of all pixels along one direction, by its mean; placebo: a quarter turn round the grey axis.
+def turned(pixels: Pixels, after: Pixels, generator: torch.Generator) -> Pixels:
+    """The placebo of colour that is put in: the same change of light, and its colour turned by 90 degrees round grey.
 
-    The turned colour has no part of the cue's, and neither changes luma; a turn by 120 degrees would also move the
-    picture half as far away from the cue, which is an edit of its own. Which way the quarter turn goes is drawn.
-
-    Attributes:
-        direction: a unit vector in red, green and blue without luma.
+    So it changes a picture as much, and has no part of the change's own colour; a turn by 120 degrees would also move
+    the picture half as far away from it, which is an edit of its own. Which way it is turned is drawn.
     """
+    light = luma(after) - luma(pixels)
+    colour = after - pixels - light
+    axis = F.normalize(pixels.new_tensor(LUMA), dim=0).view(1, 3, 1, 1).expand_as(colour)
+    side = torch.linalg.cross(axis, colour, dim=1)
+    signs = _wide(torch.randint(0, 2, (len(pixels),), generator=generator) * 2.0 - 1)
+    return matched(lambda s: (pixels + s * (light + signs * side)).clamp(0, 1), pixels, after, 2.0)
 
-    direction: Float[Tensor, " 3"]
 
-    def along(self, pixels: Pixels) -> Values:
-        """How far a picture lies along the direction."""
-        return cast(pixels) @ self.direction
+def unevenly(pixels: Pixels, after: Pixels, generator: torch.Generator) -> Pixels:
+    """The placebo of colour that is taken out: taken out on one side, and as much put in on the other.
 
-    def __call__(self, pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:
-        """As `Mover` says."""
-        goal = pixels.new_full((len(pixels),), target)
-        after = solved(self._family(pixels, self.direction), self.along, goal, -1.5, 1.5)
-        side = F.normalize(torch.linalg.cross(pixels.new_tensor(LUMA), self.direction), dim=0)
-        signs = _wide(torch.randint(0, 2, (len(pixels),), generator=generator) * 2.0 - 1)
-        turned = self._family(pixels, side)
-        return after, matched(lambda s: turned(s * signs), pixels, after, 1.5)
-
-    @staticmethod
-    def _family(pixels: Pixels, direction: Tensor) -> Family:
-        return lambda s: (pixels + s * direction.view(3, 1, 1)).clamp(0, 1)
+    It changes a picture as much, and the colour is still there. Turned, what is taken out would take it along.
+    """
+    step, change = halves(pixels, generator), after - pixels
+    return matched(lambda s: (pixels + s * step * change).clamp(0, 1), pixels, after, 2.0)
 
 
 def move_sharpness(pixels: Pixels, target: float, generator: torch.Generator) -> tuple[Pixels, Pixels]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.candidates import Candidate, candidates
 from cnnaudit.auditing.cues import Cue, slug
+from cnnaudit.auditing.cutting import drawn
 from cnnaudit.auditing.interventions import screened
 from cnnaudit.auditing.looks import described
 from cnnaudit.auditing.pasting import Pasting
@@ -21,6 +22,7 @@ _TRIED = 48
 _ALMOST = 2 / 3  # of the worth of the best: of cues that are worth so much, the smallest says most
 _CUES = 12
 _A_CLASS = 3
+_DONORS, _COPIES = 20, 64  # where the sample has fewer of a cue, or of a copy, others are looked for
 _LOOKED_AT = 40
 _SHOWN = 8
 _SAME = 0.8  # of the pictures that have one of two cues have both: they are one
@@ -59,7 +61,7 @@ def patch_cues(asked: Asked) -> list[Cue]:
 
 def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate) -> Cue:
     own = found.present & (asked.pictures.truth.numpy() == found.label)
-    donors = tuple(place for place in sample if own[place]) or tuple(np.flatnonzero(own).tolist())
+    donors = _donors(asked, own, sample, _COPIES if found.copied else _DONORS)
     without = tuple(place for place in sample if found.absent[place])
     some = scenery.views(donors[:_LOOKED_AT])
     share = 1 - found.outer if asked.pictures.masks is None else on_object(some, found.where)
@@ -79,6 +81,14 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
         evidence=looks.evidence,
         patches=partial(patches_of, asked, scenery, found.where, donors),
     )
+
+
+def _donors(asked: Asked, own: Bool[np.ndarray, " n"], sample: Sequence[int], fewest: int) -> tuple[int, ...]:
+    """Pictures that the cue is taken from: those of the sample, which are cut already, and of a rare cue others."""
+    held = tuple(place for place in sample if own[place])
+    others = torch.from_numpy(own.copy())
+    others[list(held)] = False
+    return tuple(sorted((*held, *drawn(asked, others, max(0, fewest - len(held))))))
 
 
 def on_object(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]]) -> float:

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import Link, links, within_classes
+from cnnaudit.auditing.casts import CAST, CHANNELS, cast_links, casts_of, direction, named
 from cnnaudit.auditing.cues import Cue, Editor, slug
+from cnnaudit.auditing.cutting import drawn
 from cnnaudit.auditing.measures import of_files, of_pixels
-from cnnaudit.auditing.moving import MoveCast, Mover, move_brightness, move_contrast, move_saturation, move_sharpness
-from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed
+from cnnaudit.auditing.moving import Mover, move_brightness, move_contrast, move_saturation, move_sharpness
+from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed, Tinted
 from cnnaudit.auditing.surroundings import of_surroundings, on_object
 from cnnaudit.auditing.together import Together, together
 from cnnaudit.auditing.wording import called
@@ -43,7 +45,9 @@ _MOVERS: dict[str, Mover] = {
     "saturation": move_saturation,
     "sharpness": move_sharpness,
 }
-_CASTS = ("red cast", "green cast", "blue cast")
+_CASTS = (*CHANNELS, CAST)
+_COLOURS = 200  # pictures of either side that say what a cast does to colours
+_CLEAR = 20  # pictures that frames and colours are taken from at least, if there are so many
 
 
 def measured(pixels: Pixels, paths: Sequence[Path]) -> dict[str, Float32[Tensor, " n"]]:
@@ -64,8 +68,7 @@ def property_cues(asked: Asked) -> list[Cue]:
     """
     values = _properties(asked) | _columns(asked.pictures.columns)
     truth = asked.pictures.truth.numpy()
-    found = links(values, truth, asked.survey.predicted.numpy())
-    found = _distinct([link for link in found if _sways(link, asked)], values, len(np.unique(truth)))
+    found = _distinct([link for link in _links(asked, values) if _sways(link, asked)], len(np.unique(truth)))
     if not found:
         return []
     jointly = together(values, truth, asked.seed)
@@ -74,15 +77,34 @@ def property_cues(asked: Asked) -> list[Cue]:
     chosen = [*_best(editable, jointly), *others[:_TOLD]]
     places, beside = of_surroundings(asked)
     return [
-        replace(_cue(asked, link, values, jointly), object_share=_on_object(link, places, beside)) for link in chosen
+        replace(_cue(asked, link, jointly), object_share=_on_object(asked, link, places, beside)) for link in chosen
     ]
 
 
-def _on_object(link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Tensor]) -> float | None:
+def _links(asked: Asked, values: Values) -> list[Link]:
+    """Of each property, and of a cast in the direction that tells most of each class besides."""
+    truth, predicted = asked.pictures.truth.numpy(), asked.survey.predicted.numpy()
+    found, colours = links(values, truth, predicted), _properties(asked)
+    return found + cast_links(casts_of(colours), truth, predicted) if CHANNELS[0] in colours else found
+
+
+def _on_object(
+    asked: Asked, link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Float32[Tensor, " m"]]
+) -> float | None:
     """Of a border nothing, nor of what is not measured in pixels; None where too few pictures tell."""
-    if link.name == "border" or link.name not in beside:
+    if link.name == CAST and CHANNELS[0] in beside:
+        column = torch.stack([beside[name] for name in CHANNELS], 1) @ _towards(asked, link)
+    elif link.name in beside and link.name != "border":
+        column = beside[link.name]
+    else:
         return 0.0
-    return on_object(torch.from_numpy(link.present)[places], beside[link.name], link.sign)
+    return on_object(torch.from_numpy(link.present)[places], column, link.sign)
+
+
+def _towards(asked: Asked, link: Link) -> Float32[Tensor, " 3"]:
+    """The direction of a cast."""
+    casts = casts_of(_properties(asked))
+    return torch.from_numpy(direction(casts, (asked.pictures.truth == link.label).numpy())).float()
 
 
 def _properties(asked: Asked) -> dict[str, np.ndarray]:
@@ -130,14 +152,14 @@ def _swayed(link: Link, asked: Asked) -> float | None:
     return within_classes(link.present, own, np.where(own, survey.truthful.numpy(), others.numpy()))
 
 
-def _distinct(found: Sequence[Link], values: Values, classes: int) -> list[Link]:
+def _distinct(found: Sequence[Link], classes: int) -> list[Link]:
     """Links of which no two say the same; of two classes, what goes with one goes against the other."""
     kept: list[Link] = []
     order = sorted(found, key=_rank)
     for link in order:
         same_class = [other for other in kept if other.label == link.label or classes == 2]
         often = sum(other.name == link.name for other in kept) >= _A_CLASS
-        if not often and not any(_alike(link, other, values) for other in same_class):
+        if not often and not any(_alike(link, other) for other in same_class):
             kept.append(link)
     return kept
 
@@ -146,16 +168,20 @@ def _rank(link: Link) -> tuple[float, bool, bool]:
     return -round(link.bits, 6), bool(link.present.mean() > _LATTER), link.sign != _MARKED.get(link.name, 1)
 
 
-def _alike(link: Link, other: Link, values: Values) -> bool:
+def _alike(link: Link, other: Link) -> bool:
     """Whether two properties are one; a cast in one channel shows in the others as well."""
-    if link.name == other.name or (link.name in _CASTS and other.name in _CASTS):
+    if _is(link, other.name):
         return True
-    first, second = values[link.name], values[other.name]
+    first, second = link.values, other.values
     both = np.isfinite(first) & np.isfinite(second)
     if min(len(np.unique(first[both])), len(np.unique(second[both]))) < 2:
         return False
     ranks = stats.rankdata(first[both]), stats.rankdata(second[both])
     return abs(float(np.corrcoef(*ranks)[0, 1])) > _SAME
+
+
+def _is(link: Link, name: str) -> bool:
+    return link.name == name or (link.name in _CASTS and name in _CASTS)
 
 
 def _can_be_edited(link: Link, asked: Asked) -> bool:
@@ -166,26 +192,26 @@ def _can_be_edited(link: Link, asked: Asked) -> bool:
 def _best(found: Sequence[Link], jointly: Together | None) -> list[Link]:
     """The strongest, the purest, and what the model of all properties uses most; then again the strongest."""
     pure = sorted(found, key=lambda link: -link.purity)
-    useful = [link for name in (jointly.useful if jointly else ()) for link in found if link.name == name]
+    useful = [link for name in (jointly.useful if jointly else ()) for link in found if _is(link, name)]
     order = [*found[:_STRONGEST], *pure[:_PUREST], *useful[:_USEFUL], *found]
     return list(dict.fromkeys(order))[:_TESTED]
 
 
-def _cue(asked: Asked, link: Link, values: Values, jointly: Together | None) -> Cue:
+def _cue(asked: Asked, link: Link, jointly: Together | None) -> Cue:
     present = torch.from_numpy(link.present)
-    edit, operations = _editor(asked, link, present, values)
+    edit, operations = _editor(asked, link, present)
     label = asked.classifier.labels[link.label]
     return Cue(
         id=f"property-{slug(link.name)}-{slug(label)}",
         kind="property",
-        name=called(link.name, link.sign),
+        name=_called(asked, link),
         label=link.label,
         present=present,
         association=max(link.area, 0.5),
         edit=edit,
         operations=operations,
         evidence=tuple(_evidence(asked, link, label, operations, jointly)),
-        patches=partial(_pictures, asked, link, values[link.name]),
+        patches=partial(_pictures, asked, link),
     )
 
 
@@ -197,7 +223,7 @@ def _evidence(
         f"{link.name[0].upper()}{link.name[1:]} alone tells {label} from the rest with AUROC {link.area:.2f}, and what "
         f"the network calls {label} from the rest with {link.answered:.2f}."
     )
-    words = called(link.name, link.sign)
+    words = _called(asked, link)
     yield (
         f"{words[0].upper()}{words[1:]}: {int(link.present[own].sum()):,} of {int(own.sum()):,} pictures "
         f"of {label}, {int(link.present[~own].sum()):,} of {int((~own).sum()):,} others."
@@ -212,49 +238,52 @@ def _evidence(
         yield (
             f"All properties together tell {jointly.classes} classes apart with a mean recall of "
             f"{jointly.accuracy:.2f} on held-out pictures (guessing: {1 / jointly.classes:.2f})"
-            + (f"; without {link.name} it is lower." if link.name in jointly.useful else ".")
+            + (f"; without {link.name} it is lower." if any(_is(link, name) for name in jointly.useful) else ".")
         )
     if not operations:
         yield "It cannot be changed in the pixels, so it is not tested whether the network leans on it."
 
 
-def _editor(asked: Asked, link: Link, present: Tensor, values: Values) -> tuple[Editor, tuple[Operation, ...]]:
+def _called(asked: Asked, link: Link) -> str:
+    return named(_towards(asked, link).numpy()) if link.name == CAST else called(link.name, link.sign)
+
+
+def _editor(asked: Asked, link: Link, present: Tensor) -> tuple[Editor, tuple[Operation, ...]]:
     """How the property is moved, and which way that can be done."""
-    own = asked.pictures.truth == link.label
-    inside, outside = (own & present).numpy(), (~own & ~present).numpy()
-    if not inside.any() or not outside.any() or not _can_be_edited(link, asked):
+    own, read = asked.pictures.truth == link.label, torch.from_numpy(np.isfinite(link.values))
+    inside, outside = own & present & read, ~own & ~present & read
+    if not bool(inside.any()) or not bool(outside.any()) or not _can_be_edited(link, asked):
         return _never, ()
     if link.name == "border":
-        return Framed(asked, present, link.sign > 0), ("remove", "insert")
+        framed = present if link.sign > 0 else ~present & read
+        return Framed(asked, present, link.sign > 0, _clear(link, framed)), ("remove", "insert")
+    if link.name in _CASTS:
+        sides = (drawn(asked, side, _COLOURS) for side in (_clear(link, inside), outside))
+        return Tinted.of(asked, present, *sides), ("remove", "insert")
+    target, usual = (float(np.median(link.values[side.numpy()])) for side in (inside, outside))
     if link.name == "JPEG quality":
-        lower, operation = (inside, "insert") if link.sign < 0 else (outside, "remove")
-        return Recompressed(asked, present, int(_median(values[link.name], lower))), (operation,)
-    column, mover = _column(link, values, inside, outside)
-    return Moved(asked, present, mover, _median(column, inside), _median(column, outside)), ("remove", "insert")
+        lower, operation = (target, "insert") if link.sign < 0 else (usual, "remove")
+        return Recompressed(asked, present, int(lower)), (operation,)
+    return Moved(asked, present, _MOVERS[link.name], target, usual), ("remove", "insert")
 
 
-def _column(link: Link, values: Values, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, Mover]:
-    """What is moved, in each picture, and how; a cast along the line from the others' mean colour to the class's."""
-    if link.name not in _CASTS:
-        return values[link.name], _MOVERS[link.name]
-    casts = np.stack([values[name] for name in _CASTS], 1)
-    away = casts[inside].mean(0) - casts[outside].mean(0)
-    direction = away / np.linalg.norm(away)
-    return casts @ direction, MoveCast(torch.from_numpy(direction).float())
-
-
-def _median(column: np.ndarray, rows: np.ndarray) -> float:
-    return float(np.nanmedian(column[rows]))
+def _clear(link: Link, shown: Tensor) -> Tensor:
+    """Of pictures with a frame or a cast, the half in which it is more marked: near the threshold there are others."""
+    marked = link.values * (1 if link.name == "border" else link.sign)
+    order = np.argsort(-np.where(shown.numpy(), marked, -np.inf), kind="stable")
+    clear = torch.zeros_like(shown)
+    clear[torch.from_numpy(order[: max(_CLEAR, int(shown.sum()) // 2)].copy())] = True
+    return clear & shown
 
 
 def _never(operation: Operation, places: Sequence[int], generator: torch.Generator) -> None:
     """The editor of what cannot be edited."""
 
 
-def _pictures(asked: Asked, link: Link, column: np.ndarray) -> tuple[CuePatch, ...]:
+def _pictures(asked: Asked, link: Link) -> tuple[CuePatch, ...]:
     """The pictures of the class in which the property is most marked, whole."""
     own = (asked.pictures.truth == link.label).numpy() & link.present & (asked.survey.predicted >= 0).numpy()
-    order = np.argsort(-link.sign * column, kind="stable")
+    order = np.argsort(-link.sign * link.values, kind="stable")
     places = [int(place) for place in order if own[place]][:_SHOWN]
     pixels = asked.pictures.read(places).permute(0, 2, 3, 1).mul(255).round().clamp(0, 255).byte().numpy()
     return tuple(CuePatch(asked.pictures.names[place], shown) for place, shown in zip(places, pixels, strict=True))

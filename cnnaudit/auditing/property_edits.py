@@ -1,18 +1,19 @@
 """How properties of whole pictures are put in and taken out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int64
 from PIL import Image as Pillow
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.cues import Edited
-from cnnaudit.auditing.frames import thickness, with_ring, within, without
-from cnnaudit.auditing.moving import Mover, blurred, changed, matched
+from cnnaudit.auditing.dealing import dealt
+from cnnaudit.auditing.frames import thickness, with_ring
+from cnnaudit.auditing.moving import Mover, blurred, changed, matched, turned, unevenly
 from cnnaudit.data.images import from_array, read_image
 from cnnaudit.errors import ImageError
 from cnnaudit.results import Image
@@ -20,6 +21,8 @@ from cnnaudit.results.audits import Operation
 from cnnaudit.shapes import Pixels
 
 _SEEN = 1 / 255  # root mean square below which nothing was changed that 8 bits could show
+_MOST_GAIN = 4.0  # of contrast, either way
+_BATCH = 64
 _SOFT = 1.5  # pixels: the Gaussian that takes away as much as JPEG does
 
 
@@ -49,20 +52,29 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Framed:
-    """Puts frames of other pictures round pictures, and takes frames away.
+class Tinted:
+    """Gives pictures the colours of those with a cast, and takes these from them.
 
-    The placebo of a frame is the same outer part of a picture that has none. The placebo of taking it away is to do
-    the same one frame further in, which loses at least as much of the picture, and leaves the frame.
+    Each channel is stretched and shifted so that the usual mean and deviation within a picture become those of the
+    others (Reinhard et al., IEEE Computer Graphics and Applications 21, 2001, "Color transfer between images", from
+    group to group): a tint that is mixed in fades what lies below it, which a shift alone does not.
 
     Attributes:
         present: in which pictures the cue is.
-        frame: whether the cue is a frame, rather than that there is none.
+        gain, offset: of each channel, from a picture without the cue to one with it.
     """
 
     asked: Asked
     present: Bool[Tensor, " n"]
-    frame: bool
+    gain: Float[Tensor, "3 1 1"]
+    offset: Float[Tensor, "3 1 1"]
+
+    @classmethod
+    def of(cls, asked: Asked, present: Bool[Tensor, " n"], inside: Sequence[int], outside: Sequence[int]) -> "Tinted":
+        """From some pictures with the cue, and some without it."""
+        (mean, spread), (usual, width) = (_colours(asked, side) for side in (inside, outside))
+        gain = (spread / width.clamp(min=_SEEN)).clamp(1 / _MOST_GAIN, _MOST_GAIN)
+        return cls(asked, present, gain.view(3, 1, 1), (mean - gain * usual).view(3, 1, 1))
 
     def __call__(self, operation: Operation, places: Sequence[int], generator: torch.Generator) -> Edited | None:
         """As `Editor` says."""
@@ -70,34 +82,64 @@ class Framed:
         if not chosen:
             return None
         before = self.asked.pictures.read(chosen)
+        if operation == "insert":
+            after = (before * self.gain + self.offset).clamp(0, 1)
+            return _kept(chosen, before, after, turned(before, after, generator))
+        after = ((before - self.offset) / self.gain).clamp(0, 1)
+        return _kept(chosen, before, after, unevenly(before, after, generator))
+
+
+def _colours(asked: Asked, places: Sequence[int]) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """The mean and the deviation of each channel in a picture, the means over pictures."""
+    rows = [torch.stack([each.mean((2, 3)), each.std((2, 3), correction=0)]) for each in _read(asked, places)]
+    mean, spread = torch.cat(rows, 1).double().mean(1).float()
+    return mean, spread
+
+
+def _read(asked: Asked, places: Sequence[int]) -> Iterator[Pixels]:
+    for start in range(0, len(places), _BATCH):
+        yield asked.pictures.read(places[start : start + _BATCH])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Framed:
+    """Puts frames of other pictures round pictures, and what lies there in pictures without one.
+
+    Each is the other's placebo: the same outer part of the picture is covered, once with a frame and once without.
+
+    Attributes:
+        present: in which pictures the cue is.
+        frame: whether the cue is a frame, rather than that there is none.
+        clear: the framed pictures that are taken from: not those of which it is doubtful.
+    """
+
+    asked: Asked
+    present: Bool[Tensor, " n"]
+    frame: bool
+    clear: Bool[Tensor, " n"]
+
+    def __call__(self, operation: Operation, places: Sequence[int], generator: torch.Generator) -> Edited | None:
+        """As `Editor` says."""
+        chosen = concerned(self.asked, operation, places, self.present)
+        if not chosen:
+            return None
+        before = self.asked.pictures.read(chosen)
+        framed, plain = (
+            dealt(self._read(side), chosen, generator) for side in (self.clear, self.present != self.frame)
+        )
         adding = (operation == "insert") == self.frame
-        if not adding:
-            return _kept(chosen, before, *_taken_away(before))
-        donors = self._drawn(self.present == self.frame, len(chosen), generator)
-        return _kept(chosen, before, *self._added(before, donors, generator), donors)
+        rows = thickness(self.asked.pictures.read(framed) if adding else before)
+        with_frame, without = (_ringed(before, self.asked.pictures.read(each), rows) for each in (framed, plain))
+        after, placebo = (with_frame, without) if adding else (without, with_frame)
+        return _kept(chosen, before, after, placebo, framed)
 
-    def _added(self, before: Pixels, donors: Sequence[int], generator: torch.Generator) -> tuple[Pixels, Pixels]:
-        framed = self.asked.pictures.read(donors)
-        plain = self.asked.pictures.read(self._drawn(self.present != self.frame, len(donors), generator))
-        rows = [tuple(row) for row in thickness(framed).tolist()]
-        pairs = [
-            (with_ring(picture, donor, row), with_ring(picture, other, row))
-            for picture, donor, other, row in zip(before.split(1), framed.split(1), plain.split(1), rows, strict=True)
-        ]
-        after, placebo = zip(*pairs, strict=True)
-        return torch.cat(after), torch.cat(placebo)
-
-    def _drawn(self, among: Bool[Tensor, " n"], count: int, generator: torch.Generator) -> list[int]:
-        places = (among & (self.asked.survey.predicted >= 0)).nonzero()[:, 0]
-        return places[torch.randint(len(places), (count,), generator=generator)].tolist()
+    def _read(self, among: Bool[Tensor, " n"]) -> list[int]:
+        return (among & (self.asked.survey.predicted >= 0)).nonzero()[:, 0].tolist()
 
 
-def _taken_away(before: Pixels) -> tuple[Pixels, Pixels]:
-    rows = [tuple(row) for row in thickness(before).tolist()]
-    pictures = before.split(1)
-    after = [without(picture, row) for picture, row in zip(pictures, rows, strict=True)]
-    placebo = [within(picture, row) for picture, row in zip(pictures, rows, strict=True)]
-    return torch.cat(after), torch.cat(placebo)
+def _ringed(before: Pixels, others: Pixels, rows: Int64[Tensor, "n 4"]) -> Pixels:
+    pairs = zip(before.split(1), others.split(1), rows.tolist(), strict=True)
+    return torch.cat([with_ring(picture, other, tuple(row)) for picture, other, row in pairs])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,5 +1,6 @@
 """Verdicts by a table, presence by hand, sentences with their numbers."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -159,10 +160,20 @@ def test_the_gravest_come_first_and_of_the_alike_the_smallest() -> None:
     assert order == ["a spot", "all over", "small effect", "unsure", "untested", "object"]
 
 
-def test_a_size_is_the_mean_of_the_near_ends_in_the_direction_of_the_cue_weighted_by_pictures() -> None:
-    found = finding(effect("insert", 0.5, half=0.1, n=90), effect("remove", 0.3, half=0.1, n=30))
-    assert size_of(found) == pytest.approx(0.75 * 0.4 + 0.25 * 0.2)
+def test_a_size_is_the_near_end_of_the_mean_weighted_by_pictures() -> None:
+    found = finding(effect("insert", 0.5, half=0.1, n=90), effect("remove", 0.3, half=0.2, n=30))
+    assert size_of(found) == pytest.approx(0.45 - math.sqrt((0.75 * 0.1) ** 2 + (0.25 * 0.2) ** 2))
+    assert size_of(finding(effect("insert", 0.5, half=0.1))) == pytest.approx(0.4)
     assert size_of(finding()) == 0
+
+
+def test_the_near_end_of_a_mean_is_missed_as_seldom_as_those_of_its_parts() -> None:
+    chance = torch.Generator().manual_seed(0)
+    error = 0.1 * torch.randn(2000, 2, generator=chance)
+    parts = [[effect(way, 0.3 + one, half=0.196) for way, one in zip(("insert", "remove"), row, strict=True)]
+             for row in error.tolist()]  # fmt: skip
+    sizes = [judging._whole(each) for each in parts]
+    assert sum(size > 0.3 for size in sizes) / 2000 == pytest.approx(0.025, abs=0.01)
 
 
 def test_presence_is_counted_by_class() -> None:

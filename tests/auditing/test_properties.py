@@ -6,19 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from made_up import asked_about, clouds
 from PIL import Image as Pillow
 from PIL import ImageFilter, ImageStat
 from scipy import ndimage, stats
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from cnnaudit.auditing.association import links, within_classes
+from cnnaudit.auditing.casts import cast_links, direction, held_out, named
 from cnnaudit.auditing.cues import Cue, Edited
-from cnnaudit.auditing.frames import thickness, with_ring, within, without
+from cnnaudit.auditing.frames import thickness, with_ring
 from cnnaudit.auditing.measures import cast, sharpness
 from cnnaudit.auditing.moving import (
-    MoveCast,
     Mover,
     blurred,
     changed,
@@ -26,11 +28,14 @@ from cnnaudit.auditing.moving import (
     move_contrast,
     move_saturation,
     move_sharpness,
+    turned,
+    unevenly,
 )
 from cnnaudit.auditing.properties import measured, property_cues
-from cnnaudit.auditing.property_edits import saved_again
+from cnnaudit.auditing.property_edits import Tinted, saved_again
 from cnnaudit.auditing.together import together
 from cnnaudit.data.images import read_image
+from cnnaudit.data.resizing import LUMA
 
 N = 120
 
@@ -204,14 +209,28 @@ def test_a_property_is_moved_and_its_placebo_changes_as_much_but_not_the_propert
         assert 0 <= float(each.min()) <= float(each.max()) <= 1
 
 
-def test_a_cast_is_moved_along_its_direction_and_the_placebo_a_quarter_turn_aside() -> None:
-    direction = torch.tensor([-0.114 / 0.299, 0.0, 1.0])
-    mover, pixels = MoveCast(direction / direction.norm()), clouds(12).mul(0.5).add(0.25)
-    after, placebo = mover(pixels, 0.1, generator())
-    assert bool((mover.along(after) - 0.1).abs().max() < 0.01)
-    assert bool((mover.along(placebo) - mover.along(pixels)).abs().max() < 0.01)
-    assert torch.allclose(changed(placebo, pixels), changed(after, pixels), rtol=0.05)
-    assert torch.allclose(measured(after, ())["brightness"], measured(pixels, ())["brightness"], atol=0.01)
+def test_placebos_of_colour_change_as_much_one_without_it_and_one_that_leaves_it() -> None:
+    pixels = clouds(12).mul(0.5).add(0.25)
+    tint = torch.tensor([0.12, 0.06, -0.1]).view(3, 1, 1)
+    after, away = pixels + tint, F.normalize(cast(tint[None])[0], dim=0)
+    without, with_it = turned(pixels, after, generator()), unevenly(pixels, after, generator())
+    assert bool((cast(without) @ away - cast(pixels) @ away).abs().max() < 0.01)
+    assert torch.allclose(measured(without, ())["brightness"], measured(after, ())["brightness"], atol=0.02)
+    assert bool((with_it.mean((2, 3)) - pixels.mean((2, 3))).abs().max() < 0.03)
+    for placebo in (without, with_it):
+        assert torch.allclose(changed(placebo, pixels), changed(after, pixels), rtol=0.05)
+
+
+def test_a_tint_that_is_mixed_in_is_mixed_into_others_and_taken_out_again() -> None:
+    clean, tint = clouds(80, seed=1), torch.tensor([1.0, 0.5, 0.0]).view(3, 1, 1)
+    present = torch.arange(80) < 40
+    mixed = torch.where(present.view(-1, 1, 1, 1), 0.7 * clean + 0.3 * tint, clean)
+    edit = Tinted.of(asked_about(mixed, torch.arange(80) % 2), present, range(40), range(40, 80))
+    put, taken = edit("insert", range(40, 80), generator()), edit("remove", range(40), generator())
+    assert put is not None and taken is not None
+    assert float((put.after - (0.7 * clean[40:] + 0.3 * tint)).abs().mean()) < 0.03
+    assert float((taken.after - clean[:40]).abs().mean()) < 0.03
+    assert put.places == tuple(range(40, 80)) and taken.places == tuple(range(40))
 
 
 def test_a_blur_is_pillows() -> None:
@@ -222,17 +241,12 @@ def test_a_blur_is_pillows() -> None:
     assert np.abs(blurred(pixels, 1.5)[0].permute(1, 2, 0).numpy()[inner] - expected[inner]).max() < 0.02
 
 
-def test_a_frame_is_measured_taken_away_and_put_on() -> None:
+def test_a_frame_is_measured_and_put_on() -> None:
     plain = clouds(6)
     white = framed(plain, 3)
     assert thickness(white).tolist() == [[3, 3, 3, 3]] * 6
-    rows = (3, 3, 3, 3)
     for k in range(6):
-        bare = without(white[k : k + 1], rows)
-        assert torch.equal(bare[:, :, 4:-4, 4:-4], plain[k : k + 1, :, 4:-4, 4:-4])
-        assert float(measured(bare, ())["border"]) < 0.1
-        assert float(measured(within(white[k : k + 1], rows), ())["border"]) > 0.1
-        assert torch.equal(with_ring(plain[k : k + 1], white[:1], rows), framed(plain[k : k + 1], 3))
+        assert torch.equal(with_ring(plain[k : k + 1], white[:1], (3, 3, 3, 3)), framed(plain[k : k + 1], 3))
 
 
 # Cues
@@ -273,7 +287,8 @@ def first_cue(name: str) -> tuple[Cue, Tensor, Tensor]:
     pixels, present = planted(name)
     predicted, confidence = swayed(classes(), present)
     cues = property_cues(asked_about(pixels, classes(), predicted=predicted, confidence=confidence))
-    (found,) = [cue for cue in cues if cue.id.startswith(f"property-{name.replace(' ', '-')}-")]
+    ids = ("property-blue-cast-", "property-colour-cast-") if "cast" in name else (f"property-{name}-",)
+    (found,) = [cue for cue in cues if cue.id.startswith(ids)]
     return found, pixels, present
 
 
@@ -295,6 +310,54 @@ def test_a_planted_property_is_a_cue_that_can_be_taken_out_and_put_in(name: str)
         again = cue.edit(operation, places, generator())
         assert again is not None and torch.equal(again.placebo, edited.placebo)
     assert cue.patches()[0].pixels.shape == (32, 32, 3)
+
+
+def test_frames_are_put_on_and_taken_away_at_the_same_place_as_their_placebos() -> None:
+    cue, pixels, present = first_cue("border")
+    for operation in ("insert", "remove"):
+        places = range(N // 2, N) if operation == "remove" else range(N // 2)
+        edited = cue.edit(operation, places, generator())
+        assert edited is not None
+        framed = edited.after if operation == "insert" else edited.placebo
+        assert torch.equal(framed, torch.stack([framed_like(pixels[place]) for place in edited.places]))
+        assert bool(present[list(edited.donors)].all())
+        assert torch.equal(edited.after[:, :, 2:-2, 2:-2], edited.before[:, :, 2:-2, 2:-2])
+
+
+def framed_like(pixels: Tensor) -> Tensor:
+    return framed(pixels[None])[0]
+
+
+def test_the_direction_of_a_cast_is_scikit_learns_and_told_by_other_pictures() -> None:
+    draw = np.random.default_rng(5)
+    colours = draw.normal(size=(300, 3)) @ draw.normal(size=(3, 3))
+    casts = colours - (colours @ np.array(LUMA))[:, None]
+    own = np.arange(300) % 3 == 0
+    casts[own] += np.array([0.3, -0.1, 0.0]) - 0.3 * LUMA[0] + 0.1 * LUMA[1]
+    plane = np.linalg.svd(np.array(LUMA)[None])[2][1:]
+    expected = LinearDiscriminantAnalysis().fit(casts @ plane.T, own).coef_[0] @ plane
+    found = direction(casts, own)
+    assert found == pytest.approx(expected / np.linalg.norm(expected), abs=1e-3)
+    assert found @ np.array(LUMA) == pytest.approx(0, abs=1e-9)
+    guessed = held_out(casts, draw.random(300) < 0.05)
+    assert np.isfinite(guessed).all()
+
+
+def test_a_cast_between_the_channels_is_found_in_its_own_direction() -> None:
+    draw = np.random.default_rng(6)
+    truth = np.repeat([0, 1, 2], 200)
+    casts = 0.1 * draw.normal(size=(600, 3))
+    casts -= (casts @ np.array(LUMA))[:, None]
+    casts[:120] += 0.15 * direction_of([1.0, 0.5, 0.0]).numpy()
+    best = max(cast_links(casts, truth, truth), key=lambda link: link.bits)
+    assert (best.label, best.sign, best.name) == (0, 1, "colour cast")
+    single = links({str(k): casts[:, k] for k in range(3)}, truth, truth)
+    assert best.bits > 1.05 * max(link.bits for link in single)
+    assert named(np.array([0.1, 0.0, -0.4])) == "a yellow cast"
+
+
+def direction_of(colour: list[float]) -> Tensor:
+    return F.normalize(cast(torch.tensor(colour).view(1, 3, 1, 1))[0], dim=0)
 
 
 def test_what_does_not_sway_the_network_within_a_class_is_no_cue() -> None:
