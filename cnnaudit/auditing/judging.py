@@ -10,7 +10,7 @@ from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
 from cnnaudit.results.audits import Nature, Severity, Verdict
 from cnnaudit.training.metrics import share
 
-LEANS = 0.15
+LEANS = 0.16
 """Change of the probability of the class, over the placebo, from which on the network is said to lean on the cue."""
 COPY_LEANS = 0.05
 """The same for a patch that is copied from picture to picture: its edit takes nothing else along.
