@@ -27,6 +27,7 @@ _SHRUNK = 0.05  # of the covariance, towards a multiple of the identity: levels 
 _STEPS, _SETTLED = 100, 1e-3
 _FEWEST = 5  # pictures of a sort
 _ROOM = 3  # pictures a measure
+_AXES, _CUTS = 12, (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,11 +36,11 @@ class Sorts:
 
     Attributes:
         present: the pictures of the sort that was looked for.
-        apart: how far the sorts are from each other: the Mahalanobis distance of their means, less its bias.
+        mistaken: how many pictures are to be expected on the wrong side, as a share of the smaller sort.
     """
 
     present: Bool[np.ndarray, " n"]
-    apart: float
+    mistaken: float
 
 
 def measured(asked: Asked, places: Int64[Tensor, " m"]) -> Float32[np.ndarray, "m d"]:
@@ -90,15 +91,27 @@ def two_sorts(
     scaled, freedom = _scaled(rows, own), len(rows) - int(own.max()) - 1
     if not scaled.shape[1] or freedom < _ROOM * scaled.shape[1]:
         return None
-    sure, found = guess.astype(np.float64), None
+    sure, squares = guess.astype(np.float64), scaled.T @ scaled
     for _ in range(_STEPS):
-        found = _maximised(scaled, own, sure)
+        found = _maximised(scaled, squares, own, sure, freedom)
         if found is None:
             return None
         before, sure = sure, found.expected(scaled, own)
         if np.abs(sure - before).max() < _SETTLED:
             break
-    return None if found is None else Sorts(sure > 0.5, found.apart(freedom))
+    present = sure > 0.5
+    smaller = min(int(present.sum()), int((~present).sum()))
+    return Sorts(present, float(np.minimum(sure, 1 - sure).sum()) / smaller) if smaller else None
+
+
+def guesses(rows: Float[np.ndarray, "n d"], truth: Int64[np.ndarray, " n"]) -> list[Bool[np.ndarray, " n"]]:
+    """Where to begin to look for sorts of which nothing is known: each large principal axis cut in two, or an end off.
+
+    A rare sort is begun from an end, and one that is as frequent as the other from the middle.
+    """
+    scaled = _scaled(rows, np.unique(truth, return_inverse=True)[1])
+    axes = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :_AXES]
+    return [column > np.quantile(column, cut) for column in (scaled @ axes).T for cut in _CUTS]
 
 
 def _scaled(rows: Float[np.ndarray, "n d"], own: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n d"]:
@@ -119,13 +132,11 @@ class _Mixture:
         between: from the mean of the one sort to that of the other.
         weights: of each measure in telling them apart.
         frequent: the share of the sort in each class, as the means have it.
-        varied: how many pictures' worth of variance the sorts have within classes.
     """
 
     between: Float[np.ndarray, " d"]
     weights: Float[np.ndarray, " d"]
     frequent: Float[np.ndarray, " c"]
-    varied: float
 
     def expected(self, scaled: Float[np.ndarray, "n d"], own: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """How likely each picture is of the sort; a class without any may still have one (Laplace's rule)."""
@@ -135,24 +146,25 @@ class _Mixture:
         odds = scaled @ self.weights + (np.log(prior / (1 - prior)) - middle)[own]
         return 1 / (1 + np.exp(-odds.clip(-30, 30)))
 
-    def apart(self, freedom: int) -> float:
-        """Of so far apart in the sample, what is to be expected of others (Lachenbruch and Mickey, 1968)."""
-        measures = len(self.between)
-        square = float(self.between @ self.weights) * (freedom - measures - 1) / freedom - measures / self.varied
-        return max(0.0, square) ** 0.5
-
 
 def _maximised(
-    scaled: Float[np.ndarray, "n d"], own: Int64[np.ndarray, " n"], sure: Float[np.ndarray, " n"]
+    scaled: Float[np.ndarray, "n d"],
+    squares: Float[np.ndarray, "d d"],
+    own: Int64[np.ndarray, " n"],
+    sure: Float[np.ndarray, " n"],
+    freedom: int,
 ) -> _Mixture | None:
-    """The likeliest mixture if so sure is which picture is of which sort; None where all are of one."""
+    """The likeliest mixture if so sure is which picture is of which sort; None where all are of one.
+
+    The inverse of a covariance that few pictures tell is too large: by as much the weights are less.
+    """
     counts = np.bincount(own)
     frequent = np.bincount(own, sure) / counts
     varied = float((counts * frequent * (1 - frequent)).sum())
     if min(sure.sum(), (1 - sure).sum(), varied) < _FEWEST:
         return None
     between = sure @ scaled / varied
-    covariance = (scaled.T @ scaled - varied * np.outer(between, between)) / len(scaled)
+    covariance = (squares - varied * np.outer(between, between)) / len(scaled)
     target = np.trace(covariance) / len(between) * np.eye(len(between))
     weights = np.linalg.solve((1 - _SHRUNK) * covariance + _SHRUNK * target, between)
-    return _Mixture(between, weights, frequent, varied)
+    return _Mixture(between, weights * (freedom - len(between) - 1) / freedom, frequent)

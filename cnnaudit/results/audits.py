@@ -147,7 +147,7 @@ class Group:
 
     Attributes:
         name: in words ("husky with snow").
-        finding: the id of the cue's finding; None for a whole class.
+        finding: the id of the cue's finding; None for a whole class, and for what no cue was found for.
     """
 
     name: str
@@ -163,8 +163,8 @@ class Hurt:
 
     Attributes:
         groups: those with the fewest right answers first.
-        worst: the lowest group by a confirmed cue, else the lowest class, of those with enough pictures to tell; None
-            where there is none.
+        worst: the lowest group by a confirmed cue, else the lowest class or clear sort of its pictures that is surely
+            answered otherwise than the rest, of those with enough pictures to tell; None where there is none.
         unlinked: what the accuracy would be on data in which the gravest confirmed cue does not go with a class any
             more: groups weighted as if cue and class were independent; None without a confirmed cue, or where too few
             pictures show one without the other.

@@ -218,3 +218,31 @@ def test_a_second_cue_that_sways_the_network_by_itself_counts() -> None:
     result = found(truth, predicted, [cue(first == 1, "grain"), cue(second == 1, "snow")])
     assert result.worst is not None
     assert result.worst.name == "husky with snow"
+
+
+UNLIKE = np.array([[0.95, 0.95], [0.95, 0.6]])
+
+
+def test_where_no_cue_is_confirmed_a_sort_of_pictures_that_is_answered_otherwise_may_be_the_worst() -> None:
+    truth, present, predicted = world(600, UNLIKE, 0.5, 10)
+    pixels = brightened(present)
+    unnamed = found(truth, predicted, pixels=pixels)
+    assert unnamed.worst is not None
+    members = (truth == 1) & present
+    assert unnamed.worst.right == share(int((predicted == truth)[members].sum()), int(members.sum()))
+    assert (unnamed.worst.label, unnamed.worst.finding) == ("wolf", None)
+    named = found(truth, predicted, [cue(partly(present, 0.1), verdict="not confirmed")], pixels=pixels)
+    assert named.worst is not None
+    assert (named.worst.name, named.worst.finding) == ("wolf with snow", "snow")
+    assert named.worst.right == unnamed.worst.right
+    opposite = found(truth, predicted, [cue(~partly(present, 0.1), verdict="not confirmed")], pixels=pixels)
+    assert opposite.worst is not None
+    assert opposite.worst.name == "wolf without snow"
+
+
+def test_sorts_that_are_answered_alike_are_no_groups() -> None:
+    told = 0
+    for seed in range(10):
+        truth, present, predicted = world(300, np.full((2, 2), 0.7), 0.5, seed)
+        told += any(" with" in each.name for each in found(truth, predicted, pixels=brightened(present)).groups)
+    assert told <= 2
