@@ -41,8 +41,9 @@ def judged(asked: Asked, found: Sequence[Tested]) -> list[tuple[Cue, AuditFindin
 
 
 def size_of(finding: AuditFinding) -> float:
-    """How far the interval of what the cue does stays from no change at all: what is sure of its effect."""
-    return _whole(finding.effects)
+    """How far the intervals of what the cue does stay from no change at all, the mean of putting in and taking out."""
+    reaches = [_reach(each) for each in finding.effects]
+    return sum(reaches) / len(reaches) if reaches else 0.0
 
 
 def _whole(effects: Sequence[Effect]) -> float:

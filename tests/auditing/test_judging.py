@@ -160,11 +160,16 @@ def test_the_gravest_come_first_and_of_the_alike_the_smallest() -> None:
     assert order == ["a spot", "all over", "small effect", "unsure", "untested", "object"]
 
 
-def test_a_size_is_the_near_end_of_the_mean_weighted_by_pictures() -> None:
-    found = finding(effect("insert", 0.5, half=0.1, n=90), effect("remove", 0.3, half=0.2, n=30))
-    assert size_of(found) == pytest.approx(0.45 - math.sqrt((0.75 * 0.1) ** 2 + (0.25 * 0.2) ** 2))
-    assert size_of(finding(effect("insert", 0.5, half=0.1))) == pytest.approx(0.4)
+def test_a_size_is_the_mean_of_the_near_ends_in_the_direction_of_the_cue() -> None:
+    found = finding(effect("insert", 0.5, half=0.1), effect("remove", 0.3, half=0.1))
+    assert size_of(found) == pytest.approx((0.4 + 0.2) / 2)
     assert size_of(finding()) == 0
+
+
+def test_what_is_asked_for_is_the_near_end_of_the_mean_weighted_by_pictures() -> None:
+    both = [effect("insert", 0.5, half=0.1, n=90), effect("remove", 0.3, half=0.2, n=30)]
+    assert judging._whole(both) == pytest.approx(0.45 - math.sqrt((0.75 * 0.1) ** 2 + (0.25 * 0.2) ** 2))
+    assert judging._whole(both[:1]) == pytest.approx(0.4)
 
 
 def test_the_near_end_of_a_mean_is_missed_as_seldom_as_those_of_its_parts() -> None:
