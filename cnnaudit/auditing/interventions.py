@@ -1,7 +1,7 @@
 """Does the network lean on a cue? Put it in, take it out, and compare with a placebo on the same pictures."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -16,9 +16,10 @@ from cnnaudit.auditing.cues import Cue, Edited
 from cnnaudit.auditing.shelf import Outcome
 from cnnaudit.classifier import Classifier
 from cnnaudit.inspection.failing import batch_errors
-from cnnaudit.results import Change, Edit, Effect
+from cnnaudit.results import Change, Edit, Effect, Exchange
 from cnnaudit.results.audits import Operation
 from cnnaudit.shapes import Pixels
+from cnnaudit.training.metrics import share
 
 Tested: TypeAlias = tuple[Cue, tuple[Effect, ...], tuple[Edit, ...]]
 
@@ -46,9 +47,42 @@ def tested(asked: Asked, cues: Sequence[Cue]) -> list[Tested]:
     return _adjusted(found)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """One effect, p not yet adjusted, and pictures of it.
+
+    Attributes:
+        rows: of each picture before, after and with the placebo: the probability of the cue's class, and whether it is
+            the answer (1) or not (0).
+    """
+
+    effect: Effect
+    edits: tuple[Edit, ...]
+    rows: Float64[np.ndarray, "n 6"]
+
+
 def _outcome(asked: Asked, cue: Cue) -> Outcome:
     made = [each for operation in cue.operations if (each := measured(asked, cue, operation)) is not None]
-    return tuple(effect for effect, _ in made), tuple(edit for _, edits in made for edit in edits)
+    rows = {each.effect.operation: each.rows for each in made}
+    effects = [
+        replace(each.effect, exchange=exchanged(rows["insert"], rows["remove"]))
+        if each.effect.operation == "insert" and "remove" in rows
+        else each.effect
+        for each in made
+    ]
+    return tuple(effects), tuple(edit for each in made for edit in each.edits)
+
+
+def exchanged(put_in: Float64[np.ndarray, "n 6"], taken_out: Float64[np.ndarray, "m 6"]) -> Exchange:
+    """How often the answers go with a cue that is swapped between two pictures, as many pairs as there are.
+
+    Who goes with whom is random: the pictures are drawn at random, and each has an edit of its own.
+    """
+    pairs = min(len(put_in), len(taken_out))
+    without, having = (rows[:pairs, 1::2].astype(bool) for rows in (put_in, taken_out))
+    before = having[:, 0] & ~without[:, 0]
+    after, placebo = ((without[:, k] & ~having[:, k]) for k in (1, 2))
+    return Exchange(*(share(int(each.sum()), pairs) for each in (before, after, placebo)))
 
 
 def recipients(asked: Asked, cue: Cue, operation: Operation) -> list[int]:
@@ -58,10 +92,8 @@ def recipients(asked: Asked, cue: Cue, operation: Operation) -> list[int]:
     return fitting.nonzero().squeeze(1).tolist()
 
 
-def measured(
-    asked: Asked, cue: Cue, operation: Operation, *, screening: bool = False
-) -> tuple[Effect, tuple[Edit, ...]] | None:
-    """One effect, p not yet adjusted, and pictures of it; None where there is nothing to edit.
+def measured(asked: Asked, cue: Cue, operation: Operation, *, screening: bool = False) -> Measured | None:
+    """What putting a cue in, or taking it out, does; None where there is nothing to edit.
 
     Args:
         screening: on the few pictures that are set apart for choosing what to test.
@@ -87,13 +119,15 @@ def measured(
             shown += _edits(asked, operation, edited, answers)[: _SHOWN - len(shown)]
     if sum(map(len, rows)) < 2:
         return None
-    return _effect(operation, torch.cat(rows).double().numpy(), donors, random), tuple(shown)
+    found = torch.cat(rows).double().numpy()
+    return Measured(_effect(operation, found, donors, random), tuple(shown), found)
 
 
 def screened(asked: Asked, cue: Cue) -> float:
     """How much the cue changes the answers in a few pictures, over the placebo; the larger of putting in and out."""
     made = [measured(asked, cue, operation, screening=True) for operation in cue.operations]
-    changes = [each[0].difference.value * (-1 if each[0].operation == "remove" else 1) for each in made if each]
+    effects = [each.effect for each in made if each]
+    changes = [each.difference.value * (-1 if each.operation == "remove" else 1) for each in effects]
     return max(changes, default=0.0)
 
 

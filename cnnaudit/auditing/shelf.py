@@ -12,7 +12,7 @@ import numpy as np
 
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.shards import Columns, read_columns, write_columns
-from cnnaudit.results import Change, Edit, Effect
+from cnnaudit.results import Change, Edit, Effect, Exchange, Share
 
 Outcome: TypeAlias = tuple[tuple[Effect, ...], tuple[Edit, ...]]
 """The effects of one cue, p not yet adjusted, and pictures of them."""
@@ -79,7 +79,9 @@ def _from_columns(columns: Columns) -> Outcome:
 
 def _effect(row: dict[str, Any]) -> Effect:
     changes: dict[str, Any] = {name: Change(**row[name]) for name in _CHANGES}
-    return Effect(**row | changes)
+    swapped = row["exchange"]
+    exchange = swapped and Exchange(**{name: Share(**counted) for name, counted in swapped.items()})
+    return Effect(**row | changes | {"exchange": exchange})
 
 
 def _edits(rows: Sequence[dict[str, Any]], columns: Columns) -> list[Edit]:

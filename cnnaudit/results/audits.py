@@ -25,6 +25,21 @@ Severity = Literal["none", "low", "medium", "high"]
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A cue swapped between classes: taken out of a picture of its class, and put into one of another.
+
+    Attributes:
+        before: pairs whose one picture, with the cue, is answered with its class, and the other, without it, is not.
+        after: pairs in which both answers have gone with the cue: now it is the other that is answered so, alone.
+        placebo: the same after the placebos of both edits.
+    """
+
+    before: Share
+    after: Share
+    placebo: Share
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """What an edit does to the probability of the cue's class, against a placebo on the same pictures.
 
@@ -40,6 +55,7 @@ class Effect:
         p: of so large a difference, in the direction in which a cue acts, if there were none.
         p_adjusted: the same after Benjamini and Hochberg (1995), over all cues and operations of the audit.
         donors: from how many pictures the cue was taken; None where it was taken from none.
+        exchange: of putting in, where it was also taken out; else None.
     """
 
     operation: Operation
@@ -52,6 +68,7 @@ class Effect:
     p: float
     p_adjusted: float
     donors: int | None = None
+    exchange: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -130,12 +130,27 @@ def test_effects_are_the_formula_s_and_the_placebo_does_nothing() -> None:
         assert (effect.placebo.low, effect.placebo.high) == pytest.approx((0, 0), abs=1e-7)
         assert (effect.pictures, effect.flips, effect.placebo_flips) == (MOST, MOST, 0)
         assert effect.p == effect.p_adjusted == 1 / (DRAWS + 1)
+    removed, inserted = effects
+    assert removed.exchange is None and inserted.exchange is not None
+    swaps = inserted.exchange.before, inserted.exchange.after, inserted.exchange.placebo
+    assert [(each.right, each.n) for each in swaps] == [(MOST, MOST), (MOST, MOST), (0, MOST)]
     assert [edit.operation for edit in edits] == ["remove"] * 3 + ["insert"] * 3
     for edit in edits:
         place = int(edit.name[:3])
         shown = given.pictures.read([place])[0].permute(1, 2, 0).mul(255).round().byte().numpy()
         assert (edit.before == shown).all()
         assert edit.probability_before == pytest.approx(with_tag if edit.operation == "remove" else without, abs=1e-6)
+
+
+def test_swaps_are_counted_where_both_answers_go_with_the_cue() -> None:
+    answers = np.random.default_rng(0).integers(0, 2, (2, 40, 3))  # before, after, with the placebo: 1 is the class
+    put_in, taken_out = (np.stack([np.full_like(rows, 0.3, float), rows], 2).reshape(-1, 6) for rows in answers)
+    counted = module.exchanged(put_in[:25], taken_out)
+    pairs = list(zip(answers[0, :25].tolist(), answers[1, :25].tolist(), strict=True))
+    assert counted.before.right == sum((without[0], having[0]) == (0, 1) for without, having in pairs)
+    assert counted.after.right == sum((without[1], having[1]) == (1, 0) for without, having in pairs)
+    assert counted.placebo.right == sum((without[2], having[2]) == (1, 0) for without, having in pairs)
+    assert {each.n for each in (counted.before, counted.after, counted.placebo)} == {25}
 
 
 def test_those_who_are_edited_are_of_the_class_with_it_or_of_others_without_it() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.shelf import Outcome, Shelf
-from cnnaudit.results import Change, Edit, Effect
+from cnnaudit.results import Change, Edit, Effect, Exchange, Share
 
 RANDOM = np.random.default_rng(0)
 CHANGE = Change(0.1 + 0.2, 1 / 3, 2e-17)
@@ -25,8 +25,9 @@ def edit(name: str) -> Edit:
     return Edit(name, "remove", photo(), photo(), photo(), 0.1, 1 / 3, 0.7)
 
 
+SWAPS = Exchange(*(Share(right, 7, right / 7, 1 / 9, 8 / 9) for right in (6, 5, 1)))
 OUTCOMES: tuple[Outcome, ...] = (
-    ((EFFECT, replace(EFFECT, operation="insert")), (edit("a.png"), edit("b ü.png"))),
+    ((EFFECT, replace(EFFECT, operation="insert", exchange=SWAPS)), (edit("a.png"), edit("b ü.png"))),
     ((EFFECT,), ()),
     ((), ()),
 )

@@ -15,6 +15,7 @@ from cnnaudit.results import (
     CuePatch,
     Edit,
     Effect,
+    Exchange,
     Group,
     Hurt,
     ImageFailure,
@@ -57,13 +58,16 @@ def effect(operation: str = "insert", value: float = 0.61, placebo: float = 0.03
     return Effect(operation, 412, change(value), change(placebo), change(value - placebo), 268, 9, p / 3, p)
 
 
+SWAPS = Exchange(share(380, 400), share(300, 400), share(4, 400))
+
+
 def finding(**changes: object) -> AuditFinding:
     made = AuditFinding(
         id="patch-3", kind="patch", name="snow", label="wolf",
         claim="Putting snow behind a husky raises P(wolf) by 0.61 (95 % interval 0.55 to 0.66; the same area of other "
         "background: 0.03); 412 of 2,000 photos",
         verdict="confirmed", nature="shortcut", severity="high", association=0.941, attribution=1.32,
-        effects=(effect(), effect("remove", -0.48, -0.02)), strongest=0,
+        effects=(replace(effect(), exchange=SWAPS), effect("remove", -0.48, -0.02)), strongest=0,
         evidence=(
             "It touches the picture's edge in 97 % of the pictures and covers the middle in 4 %.",
             "Wolves without it are called wolves in 41 %.",

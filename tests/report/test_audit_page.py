@@ -141,6 +141,13 @@ def test_the_contents_lead_to_every_section() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_what_becomes_of_pairs_that_swap_the_cue_is_said() -> None:
+    assert (
+        "Swapped between 400 pictures of wolf with it and as many others without it, both answers change sides in "
+        "75.0 % of the pairs (70.5 to 79.0 %); with the placebos in 1.0 %."
+    ) in text(whole())
+
+
 def test_problems_and_slices_have_their_pictures_and_names() -> None:
     said = text(whole())
     assert "husky/0004.png ( husky ), wolf/0005.png ( wolf )" in said

@@ -8,7 +8,7 @@ from cnnaudit.report.auditing import words
 from cnnaudit.report.auditing.tiles import Tile, tile
 from cnnaudit.report.auditing.words import Whisker
 from cnnaudit.report.charts import Axis
-from cnnaudit.results import AuditFinding, Edit, Effect, Presence
+from cnnaudit.results import AuditFinding, Edit, Effect, Exchange, Presence
 
 PATCHES, EDITS, CLASSES = 8, 4, 8
 """How many of each are shown of more."""
@@ -69,7 +69,7 @@ class PresenceRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A finding in full; `left_out` classes are in the twin alone."""
+    """A finding in full; `left_out` classes are in the twin alone, and `swapped` says what swapping the cue does."""
 
     facts: AuditFinding
     kind: str
@@ -78,6 +78,7 @@ class View:
     attribution: str | None
     share: str
     effects: tuple[EffectRow, ...]
+    swapped: str | None
     patches: tuple[Tile, ...]
     edits: tuple[Triple, ...]
     presence: tuple[PresenceRow, ...]
@@ -120,6 +121,7 @@ def view(finding: AuditFinding, axis: Axis) -> View:
             _effect(each, axis, finding.label, is_strongest=place == finding.strongest)
             for place, each in enumerate(finding.effects)
         ),
+        next((_swapped(each.exchange, finding.label) for each in finding.effects if each.exchange), None),
         tuple(tile(each.pixels, _PATCH_SIDE, f"{finding.name} in {each.name}") for each in finding.patches[:PATCHES]),
         tuple(_triple(each, finding) for each in _spread(finding.edits)),
         tuple(_presence(each, finding.label) for each in classes),
@@ -172,6 +174,14 @@ def _effect(effect: Effect, axis: Axis, label: str, *, is_strongest: bool) -> Ef
         words.points(effect.difference, axis),
         f"{flips} {words.FLIPS[effect.operation]} {label}; {placebo} by the placebo",
         words.chance(effect.p_adjusted),
+    )
+
+
+def _swapped(exchange: Exchange, label: str) -> str:
+    pairs, after, placebo = numbers.count(exchange.after.n), exchange.after, numbers.share(exchange.placebo.value)
+    return (
+        f"Swapped between {pairs} pictures of {label} with it and as many others without it, both answers change sides "
+        f"in {numbers.share(after.value)} of the pairs ({words.interval(after)}); with the placebos in {placebo}."
     )
 
 
