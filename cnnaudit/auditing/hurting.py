@@ -171,7 +171,8 @@ def _differing(asked: Asked, partings: Sequence[_Parting], right: Bool[Tensor, "
     both = [_sides(each, *whole, right) for each in partings for whole in _classes(asked)]
     tried = [sides for sides in both if len(sides) == 2 and min(each.pictures for each in sides) >= LEAST]
     tables = [[[each.right.right, each.right.n - each.right.right] for each in sides] for sides in tried]
-    adjusted = false_discovery_control([float(fisher_exact(table)[1]) for table in tables]) if tables else ()
+    ps = [fisher_exact(table).pvalue for table in tables]  # type: ignore[attr-defined]
+    adjusted = false_discovery_control(ps) if ps else ()
     return [each for sides, p in zip(tried, adjusted, strict=True) if p <= _CHANCE for each in sides]
 
 
