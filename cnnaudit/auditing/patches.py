@@ -20,6 +20,8 @@ from cnnaudit.results import CuePatch
 
 _TRIED = 48
 _ALMOST = 2 / 3  # of the worth of the best: of cues that are worth so much, the smallest says most
+_AS_MUCH = 0.9  # of the effect of the whole: a part of it that does so much may be the cue
+_PARTS = 2
 _CUES = 12
 _A_CLASS = 3
 _DONORS, _COPIES = 20, 64  # where the sample has fewer of a cue, or of a copy, others are looked for
@@ -33,11 +35,13 @@ class _Tried:
     """A candidate that was put into a few pictures, and taken out of a few.
 
     Attributes:
-        worth: how much it changed the answers, times the share of its class that has it.
+        effect: how much it changed the answers.
+        worth: the same times the share of its class that has it.
     """
 
     candidate: Candidate
     cue: Cue
+    effect: float
     worth: float
 
 
@@ -53,7 +57,8 @@ def patch_cues(asked: Asked) -> list[Cue]:
         asked.told(done, min(_TRIED, len(found)))
         cue = _cue(asked, scenery, sample, each)
         common = float(each.present[truth == each.label].mean())
-        tried.append(_Tried(each, cue, common * screened(asked, cue)))
+        effect = screened(asked, cue)
+        tried.append(_Tried(each, cue, effect, common * effect))
     labels = sorted({each.label for each in found})
     chosen = [each for label in labels for each in _chosen(tried, label)]
     return [each.cue for each in sorted(chosen, key=lambda each: (not each.candidate.copied, -each.worth))[:_CUES]]
@@ -114,7 +119,8 @@ def patches_of(
 def _chosen(tried: Sequence[_Tried], label: int) -> list[_Tried]:
     """A few copies and kinds of a class that do something: each time, of those that are worth enough, the smallest.
 
-    Kinds that are joined of the same ones, or are where a copy is, are not chosen beside each other.
+    Kinds that are joined of the same ones, or are where a copy is, are not chosen beside each other; but parts that do
+    as much as the whole are: what is rare may be joined to much that does nothing.
     """
     kept: list[_Tried] = []
     for copied in (True, False):
@@ -128,9 +134,24 @@ def _chosen(tried: Sequence[_Tried], label: int) -> list[_Tried]:
             if left:
                 enough = _ALMOST * max(each.worth for each in left)
                 best = min((each for each in left if each.worth >= enough), key=lambda each: each.cue.area)
-                kept.append(best)
+                kept += [best, *_parts(best, left)]
                 left = [each for each in left if each.candidate.kinds.isdisjoint(best.candidate.kinds)]
     return kept
+
+
+def _parts(whole: _Tried, tried: Sequence[_Tried]) -> list[_Tried]:
+    """A few parts of it that do as much, the rarest first; not those that are all but always with it."""
+    doing = [
+        each
+        for each in tried
+        if each.candidate.kinds < whole.candidate.kinds and each.effect >= _AS_MUCH * whole.effect
+        if not _together(each.candidate, whole.candidate)
+    ]
+    kept: list[_Tried] = []
+    for each in sorted(doing, key=lambda each: (int(each.candidate.present.sum()), -each.effect)):
+        if all(each.candidate.kinds.isdisjoint(other.candidate.kinds) for other in kept):
+            kept.append(each)
+    return kept[:_PARTS]
 
 
 def _together(one: Candidate, other: Candidate) -> bool:

@@ -68,7 +68,7 @@ def property_cues(asked: Asked) -> list[Cue]:
     """
     values = _properties(asked) | _columns(asked.pictures.columns)
     truth = asked.pictures.truth.numpy()
-    found = _distinct([link for link in _links(asked, values) if _sways(link, asked)], len(np.unique(truth)))
+    found = _distinct(asked, [link for link in _links(asked, values) if _sways(link, asked)])
     if not found:
         return []
     jointly = together(values, truth, asked.seed)
@@ -152,11 +152,11 @@ def _swayed(link: Link, asked: Asked) -> float | None:
     return within_classes(link.present, own, np.where(own, survey.truthful.numpy(), others.numpy()))
 
 
-def _distinct(found: Sequence[Link], classes: int) -> list[Link]:
+def _distinct(asked: Asked, found: Sequence[Link]) -> list[Link]:
     """Links of which no two say the same; of two classes, what goes with one goes against the other."""
     kept: list[Link] = []
-    order = sorted(found, key=_rank)
-    for link in order:
+    classes = len(asked.pictures.truth.unique())
+    for link in sorted(found, key=partial(_rank, asked)):
         same_class = [other for other in kept if other.label == link.label or classes == 2]
         often = sum(other.name == link.name for other in kept) >= _A_CLASS
         if not often and not any(_alike(link, other) for other in same_class):
@@ -164,8 +164,17 @@ def _distinct(found: Sequence[Link], classes: int) -> list[Link]:
     return kept
 
 
-def _rank(link: Link) -> tuple[float, bool, bool]:
-    return -round(link.bits, 6), bool(link.present.mean() > _LATTER), link.sign != _MARKED.get(link.name, 1)
+def _rank(asked: Asked, link: Link) -> tuple[float, bool, bool]:
+    return -round(link.bits, 6), bool(link.present.mean() > _LATTER), not _is_marked(asked, link)
+
+
+def _is_marked(asked: Asked, link: Link) -> bool:
+    """Whether a cue rather is what these pictures have than what the others have; a cast is farther from grey."""
+    if link.name not in _CASTS:
+        return link.sign == _MARKED.get(link.name, 1)
+    casts = casts_of(_properties(asked))
+    here, others = (np.nanmean(casts[side], 0) for side in (link.present, ~link.present))
+    return bool(np.linalg.norm(here) > np.linalg.norm(others))
 
 
 def _alike(link: Link, other: Link) -> bool:

@@ -63,7 +63,7 @@ def slices(asked: Asked, tested: Sequence[tuple[Cue, AuditFinding]] = ()) -> tup
     if not found:
         return ()
     adjusted = stats.false_discovery_control([group.p for group in found])
-    kept = sorted((float(p), k) for k, p in enumerate(adjusted) if p < _CHANCE)
+    kept = sorted(_low(adjusted.tolist()))
     told = _told([found[k] for _, k in kept], tested)
     return tuple(_slice(asked, found[k], p, wrong, cues) for (p, k), cues in zip(kept, told, strict=True))
 
@@ -77,11 +77,15 @@ def _told(groups: Sequence[_Found], tested: Sequence[tuple[Cue, AuditFinding]]) 
     adjusted = np.reshape(stats.false_discovery_control(np.ravel(ps)), np.shape(ps))
     return [
         tuple(
-            _cue(tested[k][1], present[k], group, float(row[k]))
-            for k in sorted(np.flatnonzero(row < _CHANCE), key=lambda k: (tested[k][1].verdict != "confirmed", row[k]))
+            _cue(tested[k][1], present[k], group, p)
+            for p, k in sorted(_low(row), key=lambda each: (tested[each[1]][1].verdict != "confirmed", each))
         )[:_CUES]
-        for group, row in zip(groups, adjusted, strict=True)
+        for group, row in zip(groups, adjusted.tolist(), strict=True)
     ]
+
+
+def _low(ps: Sequence[float]) -> list[tuple[float, int]]:
+    return [(p, place) for place, p in enumerate(ps) if p < _CHANCE]
 
 
 def _cue(found: AuditFinding, present: Bool[np.ndarray, " n"], group: _Found, p: float) -> SliceCue:
