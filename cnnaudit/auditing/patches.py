@@ -132,11 +132,16 @@ def _chosen(tried: Sequence[_Tried], label: int) -> list[_Tried]:
         ]
         for _ in range(_A_CLASS):
             if left:
-                enough = _ALMOST * max(each.worth for each in left)
-                best = min((each for each in left if each.worth >= enough), key=lambda each: each.cue.area)
+                best = _smallest(left)
                 kept += [best, *_parts(best, left)]
                 left = [each for each in left if each.candidate.kinds.isdisjoint(best.candidate.kinds)]
     return kept
+
+
+def _smallest(tried: Sequence[_Tried]) -> _Tried:
+    """The smallest of those that are worth enough."""
+    enough = _ALMOST * max(each.worth for each in tried)
+    return min((each for each in tried if each.worth >= enough), key=lambda each: each.cue.area)
 
 
 def _parts(whole: _Tried, tried: Sequence[_Tried]) -> list[_Tried]:

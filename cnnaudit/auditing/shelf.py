@@ -78,10 +78,10 @@ def _from_columns(columns: Columns) -> Outcome:
 
 
 def _effect(row: dict[str, Any]) -> Effect:
-    changes: dict[str, Any] = {name: Change(**row[name]) for name in _CHANGES}
-    swapped = row["exchange"]
-    exchange = swapped and Exchange(**{name: Share(**counted) for name, counted in swapped.items()})
-    return Effect(**row | changes | {"exchange": exchange})
+    found: dict[str, Any] = row | {name: Change(**row[name]) for name in _CHANGES}
+    if found["exchange"] is not None:
+        found["exchange"] = Exchange(**{name: Share(**counted) for name, counted in found["exchange"].items()})
+    return Effect(**found)
 
 
 def _edits(rows: Sequence[dict[str, Any]], columns: Columns) -> list[Edit]:

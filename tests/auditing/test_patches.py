@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from made_up import clouds
@@ -10,9 +11,11 @@ from tagged_pictures import Breaking, Reddish, asked, discs, grey, tag, tagged
 from torch import Tensor, nn
 
 import cnnaudit as ca
-from cnnaudit.auditing import interventions
+from cnnaudit.auditing import interventions, patches
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.backgrounds import background_cues
+from cnnaudit.auditing.candidates import Candidate
+from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.judging import judged
 from cnnaudit.auditing.patches import patch_cues
 from cnnaudit.data import scenes
@@ -154,3 +157,21 @@ def test_with_masks_the_background_as_a_whole_tells_the_two_apart(name: str, lea
     assert [each.id for each in found if each.kind == "background"] != []
     assert any(each.verdict == "confirmed" for each in found) == leans
     assert all(each.association > 0.8 for each in found)  # a tool that only correlates would accuse both
+
+
+def tried(kinds: set[int], pictures: int, effect: float, *, area: float = 0.5) -> patches._Tried:
+    present = np.arange(100) < pictures
+    candidate = Candidate(
+        min(kinds), frozenset(kinds), lambda _: np.zeros((1, 1), bool), False, 0, present, ~present,
+        0.9, 9.0, area, 0.5, 1.0,
+    )  # fmt: skip
+    cue = Cue(f"patch-{min(kinds)}", "patch", "", 0, torch.from_numpy(present), 0.9, lambda *_: None, area=area)
+    return patches._Tried(candidate, cue, effect, effect * pictures / 100)
+
+
+def test_rare_parts_that_do_as_much_as_the_whole_are_chosen_beside_it() -> None:
+    whole, often = tried({1, 2, 3, 4, 5}, 90, 0.5), tried({1, 2, 3, 4}, 85, 0.5, area=0.6)
+    rare, rarer, weak = tried({1, 2}, 40, 0.48), tried({3}, 20, 0.46), tried({4}, 10, 0.3)
+    within, other = tried({1}, 45, 0.49), tried({9}, 50, 0.1)
+    chosen = patches._chosen([whole, often, rare, rarer, weak, within, other], 0)
+    assert chosen == [whole, rarer, rare, other]
