@@ -126,9 +126,7 @@ def measured(asked: Asked, cue: Cue, operation: Operation, *, screening: bool = 
 def screened(asked: Asked, cue: Cue) -> float:
     """How much the cue changes the answers in a few pictures, over the placebo; the larger of putting in and out."""
     made = [measured(asked, cue, operation, screening=True) for operation in cue.operations]
-    effects = [each.effect for each in made if each]
-    changes = [each.difference.value * (-1 if each.operation == "remove" else 1) for each in effects]
-    return max(changes, default=0.0)
+    return max((each.effect.size for each in made if each), default=0.0)
 
 
 def _asked(classifier: Classifier, edited: Edited, label: int) -> Tensor:

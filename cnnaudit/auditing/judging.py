@@ -54,10 +54,8 @@ def _whole(effects: Sequence[Effect]) -> float:
     """
     pictures = max(1, sum(each.pictures for each in effects))
     weights = [each.pictures / pictures for each in effects]
-    sizes = [each.difference.value * (-1 if each.operation == "remove" else 1) for each in effects]
-    near = [size - _reach(each) for size, each in zip(sizes, effects, strict=True)]
-    mean = sum(weight * size for weight, size in zip(weights, sizes, strict=True))
-    return mean - math.hypot(*(weight * far for weight, far in zip(weights, near, strict=True)))
+    mean = sum(weight * each.size for weight, each in zip(weights, effects, strict=True))
+    return mean - math.hypot(*(w * (each.size - _reach(each)) for w, each in zip(weights, effects, strict=True)))
 
 
 def _reach(effect: Effect) -> float:

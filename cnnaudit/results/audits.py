@@ -70,6 +70,11 @@ class Effect:
     donors: int | None = None
     exchange: Exchange | None = None
 
+    @property
+    def size(self) -> float:
+        """The difference, counted in the direction in which a cue acts: down where it is taken out."""
+        return -self.difference.value if self.operation == "remove" else self.difference.value
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
