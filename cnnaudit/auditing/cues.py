@@ -34,6 +34,26 @@ Editor: TypeAlias = Callable[[Operation, Sequence[int], torch.Generator], Edited
 """Edits the pictures at some places; those where it cannot be done are left out, and None if there are none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """How much of a property is left in the surroundings alone: see `surroundings.around`.
+
+    Attributes:
+        told: the area under the ROC curve of the surroundings' property against having it.
+        link: the z score with which the surroundings' property goes with the class.
+        whole: the z score with which the whole pictures' does.
+    """
+
+    told: float
+    link: float
+    whole: float
+
+    @property
+    def object_share(self) -> float:
+        """The share of the link with the class that the surroundings do not have, 0 to 1."""
+        return min(1.0, max(0.0, 1 - self.link / self.whole))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cue:
     """A candidate: nothing is known yet of whether the network leans on it.
@@ -48,8 +68,8 @@ class Cue:
         edit: how it is put in and taken out.
         operations: those that make sense for it.
         object_share: how much of the cue lies on the object, 0 to 1, by masks if there are any, else by estimate;
-            None where that cannot be said. Of a property: how little of it is left in the surroundings alone (see
-            `surroundings.on_object`).
+            None where that cannot be said. Of a property: of its link with the class.
+        around: of a property that is measured in the pixels, what its surroundings have of it.
         area: the share of a picture that it covers where it is; 1 for a property of the whole.
         copied: whether it is all but the same in every picture, as nothing natural is.
         evidence: sentences on what the cue is.
@@ -66,6 +86,7 @@ class Cue:
     operations: tuple[Operation, ...] = ("remove", "insert")
     attribution: float | None = None
     object_share: float | None = None
+    around: Around | None = None
     area: float = 1.0
     copied: bool = False
     evidence: tuple[str, ...] = ()

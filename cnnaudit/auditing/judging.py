@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.interventions import Tested
+from cnnaudit.auditing.surroundings import GOES_WITH
 from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
 from cnnaudit.results.audits import Nature, Severity, Verdict
 from cnnaudit.training.metrics import share
@@ -20,7 +21,7 @@ Both were chosen on one half of the cases of tests/benchmarks/shortcuts.py.
 _SURE = 0.05  # false discoveries among what is said to be an effect
 _BESIDE, _ON = 0.35, 0.65  # share of the cue on the object: below, it lies beside; above, on it
 _APART = 10  # pictures with the cue alone or the class alone, without which the two cannot be told apart
-_ALL_OVER = 0.25  # `on_object` of a property below which the surroundings have it too
+_ALL_OVER = 0.875  # area under the ROC curve with which the surroundings tell a property that they have too
 _MEDIUM, _HIGH = 0.35, 0.6
 CONCERNED = 200
 """Pictures that a finding names."""
@@ -147,8 +148,9 @@ def _nature(asked: Asked, cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     """What the cue is, and the sentences that say so.
 
     A part is beside the object when it lies in what reaches the picture's border, or when it repeats exactly, as no
-    natural object does; a property is, when the surroundings alone have it. An object may reach the border too: what
-    goes with its class in all but a few pictures is only called a shortcut where masks say so.
+    natural object does; a property is, when the surroundings alone have it, and its link with the class. An object may
+    reach the border too: what goes with its class in all but a few pictures is only called a shortcut where masks say
+    so.
     """
     masked = asked.pictures.masks is not None
     if cue.copied:
@@ -156,7 +158,7 @@ def _nature(asked: Asked, cue: Cue) -> tuple[Nature, tuple[str, ...]]:
             return "undecided", ("It repeats exactly, and masks say that it lies on the object: a person must say.",)
         return "shortcut", ("Nothing natural repeats so exactly: it was put there.",)
     nature, evidence = (_nature_of_property if cue.kind == "property" else _nature_of_part)(cue)
-    whole = cue.kind == "property" and not cue.object_share
+    whole = cue.kind == "property" and cue.around is None and cue.object_share is not None
     if nature == "shortcut" and not (masked or whole) and _apart(asked, cue) < _APART:
         alone = "It is with all but a few of the class and with hardly anything else: a person must say what it is."
         return "undecided", (*evidence, alone)
@@ -182,14 +184,17 @@ def _nature_of_part(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
 def _nature_of_property(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     if cue.object_share is None:
         return "undecided", ("Too few pictures say whether the surroundings have it too: a person must say.",)
-    if not cue.object_share:
+    if cue.around is None:
         return "shortcut", ("It belongs to the picture as a whole.",)
-    told = f"what stands in the pictures painted over, it is told with AUROC {1 - cue.object_share / 2:.2f}"
-    if cue.object_share < _ALL_OVER:
-        return "shortcut", (f"The surroundings have it too: {told}.",)
+    painted = (
+        f"what stands in the pictures painted over, it is told with AUROC {cue.around.told:.2f}, and goes with the "
+        f"class by {cue.around.link:.1f} standard errors; in the same pictures whole by {cue.around.whole:.1f}"
+    )
     if cue.object_share > _ON:
-        return "object", (f"It comes from what stands in the pictures: {told}.",)
-    return "undecided", (f"Whether it comes from the object, a person must say: {told}.",)
+        return "object", (f"It comes from what stands in the pictures: {painted}.",)
+    if cue.around.told > _ALL_OVER and cue.around.link >= GOES_WITH:
+        return "shortcut", (f"The surroundings have it too: {painted}.",)
+    return "undecided", (f"Whether it comes from the object, a person must say: {painted}.",)
 
 
 def _lost_and_gained(asked: Asked, cue: Cue) -> tuple[str, ...]:

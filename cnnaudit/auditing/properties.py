@@ -19,7 +19,7 @@ from cnnaudit.auditing.cutting import drawn
 from cnnaudit.auditing.measures import of_files, of_pixels
 from cnnaudit.auditing.moving import Mover, move_brightness, move_contrast, move_saturation, move_sharpness
 from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed, Tinted
-from cnnaudit.auditing.surroundings import of_surroundings, on_object
+from cnnaudit.auditing.surroundings import around, of_surroundings
 from cnnaudit.auditing.together import Together, together
 from cnnaudit.auditing.wording import called
 from cnnaudit.results.audits import CuePatch, Operation
@@ -76,9 +76,7 @@ def property_cues(asked: Asked) -> list[Cue]:
     others = [link for link in found if link not in editable]
     chosen = [*_best(editable, jointly), *others[:_TOLD]]
     places, beside = of_surroundings(asked)
-    return [
-        replace(_cue(asked, link, jointly), object_share=_on_object(asked, link, places, beside)) for link in chosen
-    ]
+    return [_located(asked, _cue(asked, link, jointly), link, places, beside) for link in chosen]
 
 
 def _links(asked: Asked, values: Values) -> list[Link]:
@@ -88,17 +86,19 @@ def _links(asked: Asked, values: Values) -> list[Link]:
     return found + cast_links(casts_of(colours), truth, predicted) if CHANNELS[0] in colours else found
 
 
-def _on_object(
-    asked: Asked, link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Float32[Tensor, " m"]]
-) -> float | None:
-    """Of a border nothing, nor of what is not measured in pixels; None where too few pictures tell."""
+def _located(
+    asked: Asked, cue: Cue, link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Float32[Tensor, " m"]]
+) -> Cue:
+    """With what the surroundings have of it; a border, and what is not measured in pixels, has no other place."""
     if link.name == CAST and CHANNELS[0] in beside:
         column = torch.stack([beside[name] for name in CHANNELS], 1) @ _towards(asked, link)
     elif link.name in beside and link.name != "border":
         column = beside[link.name]
     else:
-        return 0.0
-    return on_object(torch.from_numpy(link.present)[places], column, link.sign)
+        return replace(cue, object_share=0.0)
+    sides = ((of[places] == link.label).cpu() for of in (asked.pictures.truth, asked.survey.predicted))
+    found = around(torch.from_numpy(link.present)[places], column, link.sign, sides)
+    return replace(cue, around=found, object_share=found.object_share if found else None)
 
 
 def _towards(asked: Asked, link: Link) -> Float32[Tensor, " 3"]:

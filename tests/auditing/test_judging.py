@@ -10,7 +10,7 @@ from made_up import asked_about, clouds
 
 from cnnaudit.auditing import judging
 from cnnaudit.auditing.asked import Asked
-from cnnaudit.auditing.cues import Cue
+from cnnaudit.auditing.cues import Around, Cue
 from cnnaudit.auditing.judging import CONCERNED, COPY_LEANS, LEANS, judged, size_of
 from cnnaudit.results import AuditFinding, Change, Effect
 from cnnaudit.results.audits import Operation
@@ -85,10 +85,24 @@ def test_the_verdict_on_what_lies_beside_the_object(effects: list[Effect], verdi
         ({"object_share": None}, "undecided", "inconclusive"),
         ({"object_share": None, "kind": "property"}, "undecided", "inconclusive"),
         ({"object_share": 0.0, "kind": "property"}, "shortcut", "confirmed"),
+        ({"object_share": 0.1, "kind": "property", "around": Around(0.9, 5.0, 5.5)}, "shortcut", "confirmed"),
+        ({"object_share": 0.5, "kind": "property", "around": Around(0.9, 5.0, 10.0)}, "shortcut", "confirmed"),
+        ({"object_share": 0.5, "kind": "property", "around": Around(0.9, 2.0, 4.0)}, "undecided", "inconclusive"),
+        ({"object_share": 0.1, "kind": "property", "around": Around(0.7, 5.0, 5.5)}, "undecided", "inconclusive"),
+        ({"object_share": 1.0, "kind": "property", "around": Around(0.9, -0.2, 5.5)}, "object", "not confirmed"),
         ({"object_share": 0.9, "copied": True}, "shortcut", "confirmed"),
         ({"present": torch.arange(N) % 2 == 1}, "undecided", "inconclusive"),
         ({"present": torch.arange(N) % 2 == 1, "copied": True}, "shortcut", "confirmed"),
-        ({"present": torch.arange(N) % 2 == 1, "kind": "property", "object_share": 0.1}, "undecided", "inconclusive"),
+        (
+            {
+                "present": torch.arange(N) % 2 == 1,
+                "kind": "property",
+                "object_share": 0.1,
+                "around": Around(0.9, 5, 5.5),
+            },
+            "undecided",
+            "inconclusive",
+        ),
         ({"present": torch.arange(N) % 2 == 1, "kind": "property", "object_share": 0.0}, "shortcut", "confirmed"),
     ],
 )
