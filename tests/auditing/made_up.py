@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from PIL import Image as Pillow
 from torch import Tensor, nn
 
 from cnnaudit import Classifier
@@ -62,3 +63,21 @@ def asked_about(
         seed=0,
         told=lambda _done, _total: None,
     )
+
+
+def saved(pixels: Tensor, folder: Path, **options: int) -> tuple[Path, ...]:
+    paths = []
+    for k, each in enumerate(pixels):
+        paths.append(folder / f"{k}.{'jpg' if options else 'png'}")
+        Pillow.fromarray(each.permute(1, 2, 0).mul(255).byte().numpy()).save(paths[-1], None, **options)
+    return tuple(paths)
+
+
+def framed(pixels: Tensor, rows: int = 2, value: float = 1.0) -> Tensor:
+    inside = torch.zeros(pixels.shape[2:], dtype=torch.bool)
+    inside[rows:-rows, rows:-rows] = True
+    return torch.where(inside, pixels, torch.tensor(value))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
