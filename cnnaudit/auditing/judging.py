@@ -20,6 +20,7 @@ Both were chosen on one half of the cases of tests/benchmarks/shortcuts.py.
 """
 _SURE = 0.05  # false discoveries among what is said to be an effect
 _BESIDE, _ON = 0.35, 0.65  # share of the cue on the object: below, it lies beside; above, on it
+_MOST = 0.5  # share of a property's link with the class that the surroundings have, at least, if it is theirs
 _APART = 10  # pictures with the cue alone or the class alone, without which the two cannot be told apart
 _ALL_OVER = 0.875  # area under the ROC curve with which the surroundings tell a property that they have too
 _MEDIUM, _HIGH = 0.35, 0.6
@@ -192,7 +193,7 @@ def _nature_of_property(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     )
     if cue.object_share > _ON:
         return "object", (f"It comes from what stands in the pictures: {painted}.",)
-    if cue.around.told > _ALL_OVER and cue.around.link >= GOES_WITH:
+    if cue.around.told > _ALL_OVER and cue.around.link >= GOES_WITH and cue.object_share < _MOST:
         return "shortcut", (f"The surroundings have it too: {painted}.",)
     return "undecided", (f"Whether it comes from the object, a person must say: {painted}.",)
 
