@@ -188,8 +188,9 @@ def _nature_of_property(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     if cue.around is None:
         return "shortcut", ("It belongs to the picture as a whole.",)
     painted = (
-        f"what stands in the pictures painted over, it is told with AUROC {cue.around.told:.2f}, and goes with the "
-        f"class by {cue.around.link:.1f} standard errors; in the same pictures whole by {cue.around.whole:.1f}"
+        f"with the objects painted over, the rest tells which pictures have it with AUROC {cue.around.told:.2f} and "
+        f"goes with the class by {cue.around.link:.1f} standard errors, where the whole pictures do by "
+        f"{cue.around.whole:.1f}"
     )
     if cue.object_share > _ON:
         return "object", (f"It comes from what stands in the pictures: {painted}.",)
