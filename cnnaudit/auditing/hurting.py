@@ -18,6 +18,7 @@ LEAST = 10
 """How many pictures a group needs to be called the worst."""
 _UNKNOWN = 0.1  # of the weight may lie on groups of which there is no picture
 _SWAYED = 2.33  # a z score with one chance in a hundred
+_SELDOM = 0.1  # of a class's pictures, and of the others
 _CHANCE = 0.05  # of the groups that are said to differ
 
 _Judged = tuple[Cue, AuditFinding]
@@ -36,7 +37,9 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     2011.12945): on a network with many errors they part the right answers from the wrong ones.
     """
     right, look = asked.survey.predicted == asked.pictures.truth, Look.at(asked)
-    proved = [(seen_again(asked, cue, look), found) for cue, found in cues if found.verdict == "confirmed"]
+    confirmed = [each for each in cues if each[1].verdict == "confirmed"]
+    proved = [(seen_again(asked, cue, look), found) for cue, found in confirmed]
+    unclear = [cue for (cue, _), (again, _) in zip(confirmed, proved, strict=True) if again is cue and not cue.copied]
     if proved:
         counted = list(_by_cues(asked, proved, right))
         telling = {found.id for _, found in _telling(asked, proved)}
@@ -47,7 +50,15 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     unsure = [(cue, found) for cue, found in cues if found.id not in told and _is_open(found)]
     groups = sorted((*counted, *_by_cues(asked, unsure, right)), key=_first_the_worst)
     worst = min((each for each in eligible if each.pictures >= LEAST), key=_first_the_worst, default=None)
-    return Hurt(tuple(groups), worst, _unlinked(asked, proved[0][0], right) if proved else None)
+    unlinked = _unlinked(asked, proved[0][0], right) if proved else None
+    return Hurt(tuple(groups), worst, unlinked, tuple(cue.id for cue in unclear if _is_seldom_apart(asked, cue)))
+
+
+def _is_seldom_apart(asked: Asked, cue: Cue) -> bool:
+    """Whether next to all pictures of the class seem to have it, and next to none of the others."""
+    own, present = asked.pictures.truth == cue.label, cue.present.to(asked.pictures.truth.device)
+    apart = [(side & (present != own)).sum() / side.sum().clamp(min=1) for side in (own, ~own)]
+    return max(map(float, apart)) < _SELDOM
 
 
 def _is_open(found: AuditFinding) -> bool:

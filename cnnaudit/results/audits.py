@@ -190,11 +190,14 @@ class Hurt:
         unlinked: what the accuracy would be on data in which the gravest confirmed cue does not go with a class any
             more: groups weighted as if cue and class were independent; None without a confirmed cue, or where too few
             pictures show one without the other.
+        doubtful: the ids of confirmed cues that are seldom apart from their class, in pictures that do not fall into
+            clear sorts: where they seem to be apart, the cue may be mistaken.
     """
 
     groups: tuple[Group, ...]
     worst: Group | None
     unlinked: Share | None
+    doubtful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Whom a classifier fails: counts by hand, intervals and the worst group by simulation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,7 +186,8 @@ def test_a_cue_that_is_seen_in_part_is_seen_again_in_the_pictures_that_look_so()
     truth, present, predicted = world(600, ACCURACIES, 0.95, 6)
     exact = found(truth, predicted, [cue(present)])
     again = found(truth, predicted, [cue(partly(present, 0.1))], pixels=brightened(present))
-    assert again == exact
+    assert exact.doubtful == ("snow",)
+    assert again == replace(exact, doubtful=())  # for the pictures fall into clear sorts
     unseen = found(truth, predicted, [cue(partly(present, 0.1))])
     assert unseen != exact
 
@@ -246,3 +248,12 @@ def test_sorts_that_are_answered_alike_are_no_groups() -> None:
         truth, present, predicted = world(300, np.full((2, 2), 0.7), 0.5, seed)
         told += any(" with" in each.name for each in found(truth, predicted, pixels=brightened(present)).groups)
     assert told <= 2
+
+
+@pytest.mark.parametrize(("link", "doubtful"), [(0.97, ("snow",)), (0.8, ())])
+def test_of_a_cue_that_is_seldom_apart_from_its_class_the_groups_are_doubtful(
+    link: float, doubtful: tuple[str, ...]
+) -> None:
+    truth, present, predicted = world(600, ACCURACIES, link, 3)
+    assert found(truth, predicted, [cue(present)]).doubtful == doubtful
+    assert found(truth, predicted, [cue(present, verdict="not confirmed")]).doubtful == ()

@@ -124,6 +124,14 @@ def test_groups_have_their_accuracy_and_the_worst_is_marked() -> None:
     assert "cannot be told" in text(report(hurt=Hurt((), None, None)).html())
 
 
+def test_cues_that_are_seldom_apart_from_their_class_are_named() -> None:
+    def said(*doubtful: str) -> str:
+        return text(report(hurt=replace(facts().hurt, doubtful=doubtful)).html())
+
+    assert "Seldom apart from its class is snow : where it seems to be" in said("patch-3")
+    assert "Seldom apart" not in said()
+
+
 def test_what_is_not_there_is_not_shown() -> None:
     small = facts(slices=(), problems=(), robustness=(), unread=(), skipped={}, notes=(), findings=(), classes=())
     html = report(**{name: getattr(small, name) for name in small.__slots__}).html()
