@@ -40,8 +40,8 @@ class Around:
 
     Attributes:
         told: the area under the ROC curve of the surroundings' property against having it.
-        link: the z score with which the surroundings' property goes with the class.
-        whole: the z score with which the whole pictures' does.
+        link: the z score with which the surroundings' property goes with the class, or with its being answered.
+        whole: the z score with which the whole pictures' does; of the two, the side where this is more.
     """
 
     told: float
@@ -68,8 +68,9 @@ class Cue:
         edit: how it is put in and taken out.
         operations: those that make sense for it.
         object_share: how much of the cue lies on the object, 0 to 1, by masks if there are any, else by estimate;
-            None where that cannot be said. Of a property: of its link with the class.
-        around: of a property that is measured in the pixels, what its surroundings have of it.
+            None where that cannot be said. Of a property: the share of its link with the class that the surroundings
+            lack; 0 of what has no place, such as a border or a column.
+        around: of a property that has a place, what the surroundings have of it; None where that cannot be said.
         area: the share of a picture that it covers where it is; 1 for a property of the whole.
         copied: whether it is all but the same in every picture, as nothing natural is.
         evidence: sentences on what the cue is.

@@ -39,7 +39,7 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     right, look = asked.survey.predicted == asked.pictures.truth, Look.at(asked)
     confirmed = [each for each in cues if each[1].verdict == "confirmed"]
     proved = [(seen_again(asked, cue, look), found) for cue, found in confirmed]
-    unclear = [cue for (cue, _), (again, _) in zip(confirmed, proved, strict=True) if again is cue and not cue.copied]
+    unclear = [cue for (cue, _), (again, _) in zip(confirmed, proved, strict=True) if again is cue]
     if proved:
         counted = list(_by_cues(asked, proved, right))
         telling = {found.id for _, found in _telling(asked, proved)}
@@ -51,14 +51,19 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     groups = sorted((*counted, *_by_cues(asked, unsure, right)), key=_first_the_worst)
     worst = min((each for each in eligible if each.pictures >= LEAST), key=_first_the_worst, default=None)
     unlinked = _unlinked(asked, proved[0][0], right) if proved else None
-    return Hurt(tuple(groups), worst, unlinked, tuple(cue.id for cue in unclear if _is_seldom_apart(asked, cue)))
+    return Hurt(tuple(groups), worst, unlinked, tuple(cue.id for cue in unclear if _may_be_mistaken(asked, cue)))
 
 
-def _is_seldom_apart(asked: Asked, cue: Cue) -> bool:
-    """Whether next to all pictures of the class seem to have it, and next to none of the others."""
-    own, present = asked.pictures.truth == cue.label, cue.present.to(asked.pictures.truth.device)
-    apart = [(side & (present != own)).sum() / side.sum().clamp(min=1) for side in (own, ~own)]
-    return max(map(float, apart)) < _SELDOM
+def _may_be_mistaken(asked: Asked, cue: Cue) -> bool:
+    """Whether a cue that is seen in pictures seems to be with all but a few of the class and hardly anything else.
+
+    A property is what is measured, a background what is not the object, and a copy is seen as well as can be.
+    """
+    if cue.kind in ("property", "background") or cue.copied:
+        return False
+    own = (asked.pictures.truth == cue.label).cpu()
+    apart = [float((side & (cue.present.cpu() != own)).sum() / side.sum().clamp(min=1)) for side in (own, ~own)]
+    return 0 < max(apart) < _SELDOM
 
 
 def _is_open(found: AuditFinding) -> bool:

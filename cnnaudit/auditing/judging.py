@@ -20,7 +20,7 @@ Both were chosen on one half of the cases of tests/benchmarks/shortcuts.py.
 """
 _SURE = 0.05  # false discoveries among what is said to be an effect
 _BESIDE, _ON = 0.35, 0.65  # share of the cue on the object: below, it lies beside; above, on it
-_MOST = 0.5  # share of a property's link with the class that the surroundings have, at least, if it is theirs
+_MOST = 0.5  # share of a property's link with the class that the surroundings have, if it is theirs
 _APART = 10  # pictures with the cue alone or the class alone, without which the two cannot be told apart
 _ALL_OVER = 0.875  # area under the ROC curve with which the surroundings tell a property that they have too
 _MEDIUM, _HIGH = 0.35, 0.6
@@ -184,17 +184,18 @@ def _nature_of_part(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
 
 def _nature_of_property(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     if cue.object_share is None:
-        return "undecided", ("Too few pictures say whether the surroundings have it too: a person must say.",)
+        return "undecided", ("These pictures do not tell whether the surroundings have it too: a person must say.",)
     if cue.around is None:
         return "shortcut", ("It belongs to the picture as a whole.",)
     painted = (
         f"with the objects painted over, the rest tells which pictures have it with AUROC {cue.around.told:.2f} and "
-        f"goes with the class by {cue.around.link:.1f} standard errors, where the whole pictures do by "
-        f"{cue.around.whole:.1f}"
+        f"goes with the class, or with its being answered, by {cue.around.link:.1f} standard errors, where the whole "
+        f"pictures do by {cue.around.whole:.1f}"
     )
-    if cue.object_share > _ON:
+    linked = cue.around.link >= GOES_WITH
+    if cue.object_share > _ON and not linked:
         return "object", (f"It comes from what stands in the pictures: {painted}.",)
-    if cue.around.told > _ALL_OVER and cue.around.link >= GOES_WITH and cue.object_share < _MOST:
+    if cue.around.told > _ALL_OVER and linked and 1 - cue.object_share > _MOST:
         return "shortcut", (f"The surroundings have it too: {painted}.",)
     return "undecided", (f"Whether it comes from the object, a person must say: {painted}.",)
 

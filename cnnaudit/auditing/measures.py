@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image as Pillow
 from torch import Tensor
 
@@ -51,12 +51,21 @@ def saturation(pixels: Pixels) -> Float[Tensor, " n"]:
     return (pixels.amax(1) - pixels.amin(1)).mean((1, 2))
 
 
-def sharpness(pixels: Pixels) -> Float[Tensor, " n"]:
-    """Logarithm of the variance of luma's Laplacian; NaN where a picture is too small for it."""
+def sharpness(pixels: Pixels, where: Bool[Tensor, "n h w"] | None = None) -> Float[Tensor, " n"]:
+    """Logarithm of the variance of luma's Laplacian; NaN where a picture is too small for it.
+
+    Args:
+        where: pixels that count; the Laplacian is taken where all nine that it looks at do.
+    """
     if min(pixels.shape[2:]) < 3:
         return pixels.new_full((len(pixels),), math.nan)
     kernel = pixels.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
-    return F.conv2d(luma(pixels), kernel).var((1, 2, 3), correction=0).clamp(min=_DARKEST).log()
+    found = F.conv2d(luma(pixels), kernel)
+    if where is None:
+        return found.var((1, 2, 3), correction=0).clamp(min=_DARKEST).log()
+    counts = (-F.max_pool2d(-where[:, None].to(found), 3, 1)).bool()
+    rows = [each[inside] for each, inside in zip(found, counts, strict=True)]
+    return torch.stack([(row - row.mean()).square().mean() for row in rows]).clamp(min=_DARKEST).log()
 
 
 def border(pixels: Pixels) -> Float[Tensor, " n"]:

@@ -16,7 +16,7 @@ from cnnaudit.auditing.association import Link, links, within_classes
 from cnnaudit.auditing.casts import CAST, CHANNELS, cast_links, casts_of, direction, named
 from cnnaudit.auditing.cues import Cue, Editor, slug
 from cnnaudit.auditing.cutting import drawn
-from cnnaudit.auditing.measures import of_files, of_pixels
+from cnnaudit.auditing.measures import COLOUR, GREY, of_files, of_pixels
 from cnnaudit.auditing.moving import Mover, move_brightness, move_contrast, move_saturation, move_sharpness
 from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed, Tinted
 from cnnaudit.auditing.surroundings import around, of_surroundings
@@ -90,12 +90,14 @@ def _located(
     asked: Asked, cue: Cue, link: Link, places: Int64[Tensor, " m"], beside: Mapping[str, Float32[Tensor, " m"]]
 ) -> Cue:
     """With what the surroundings have of it; a border, and what is not measured in pixels, has no other place."""
-    if link.name == CAST and CHANNELS[0] in beside:
-        column = torch.stack([beside[name] for name in CHANNELS], 1) @ _towards(asked, link)
-    elif link.name in beside and link.name != "border":
-        column = beside[link.name]
-    else:
+    if link.name == "border" or link.name not in (*GREY, *COLOUR, CAST):
         return replace(cue, object_share=0.0)
+    if not beside:
+        return cue  # what stands in the pictures fills them
+    if link.name == CAST:
+        column = torch.stack([beside[name] for name in CHANNELS], 1) @ _towards(asked, link)
+    else:
+        column = beside[link.name]
     sides = ((of[places] == link.label).cpu() for of in (asked.pictures.truth, asked.survey.predicted))
     found = around(torch.from_numpy(link.present)[places], column, link.sign, sides)
     return replace(cue, around=found, object_share=found.object_share if found else None)

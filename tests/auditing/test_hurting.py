@@ -257,3 +257,6 @@ def test_of_a_cue_that_is_seldom_apart_from_its_class_the_groups_are_doubtful(
     truth, present, predicted = world(600, ACCURACIES, link, 3)
     assert found(truth, predicted, [cue(present)]).doubtful == doubtful
     assert found(truth, predicted, [cue(present, verdict="not confirmed")]).doubtful == ()
+    made, finding = cue(present)
+    for exact in (replace(made, kind="property"), replace(made, copied=True), replace(made, present=truth == 1)):
+        assert found(truth, predicted, [(exact, finding)]).doubtful == ()

@@ -91,6 +91,7 @@ def test_the_verdict_on_what_lies_beside_the_object(effects: list[Effect], verdi
         ({"object_share": 0.45, "kind": "property", "around": Around(0.9, 2.2, 4.0)}, "undecided", "inconclusive"),
         ({"object_share": 0.1, "kind": "property", "around": Around(0.7, 5.0, 5.5)}, "undecided", "inconclusive"),
         ({"object_share": 1.0, "kind": "property", "around": Around(0.9, -0.2, 5.5)}, "object", "not confirmed"),
+        ({"object_share": 0.8, "kind": "property", "around": Around(0.9, 2.4, 12.0)}, "undecided", "inconclusive"),
         ({"object_share": 0.9, "copied": True}, "shortcut", "confirmed"),
         ({"present": torch.arange(N) % 2 == 1}, "undecided", "inconclusive"),
         ({"present": torch.arange(N) % 2 == 1, "copied": True}, "shortcut", "confirmed"),

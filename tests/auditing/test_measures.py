@@ -33,6 +33,17 @@ def test_sharpness_is_the_laplacians_and_falls_with_blur() -> None:
     assert bool((sharpness(blurred(clouds(5), 1.0)) < sharpness(clouds(5))).all())
 
 
+def test_sharpness_of_a_part_is_of_the_laplacian_that_looks_at_nothing_else() -> None:
+    grey = clouds(2, channels=1)
+    where = torch.zeros(2, 32, 32, dtype=torch.bool)
+    where[0, 4:20, 3:30], where[1] = True, True
+    inner = ndimage.laplace(grey[0, 0].numpy())[5:19, 4:29]
+    found = sharpness(grey, where)
+    assert float(found[0]) == pytest.approx(math.log(inner.var()), rel=1e-4)
+    assert float(found[1]) == pytest.approx(float(sharpness(grey)[1]), rel=1e-4)
+    assert bool(sharpness(grey, torch.zeros(2, 32, 32, dtype=torch.bool)).isnan().all())
+
+
 def test_a_cast_is_nothing_in_grey_and_names_the_channel_in_colour() -> None:
     assert cast(clouds(2, channels=1).expand(-1, 3, -1, -1)).abs().max() < 1e-6
     blue = torch.zeros(1, 3, 16, 16)

@@ -1,6 +1,7 @@
 """Properties become cues where they were planted, in all pictures or in their files."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +184,12 @@ def test_low_quality_can_be_put_in_but_not_taken_out(tmp_path: Path) -> None:
     assert np.array_equal(edited.after[0].permute(1, 2, 0).mul(255).round().byte().numpy(), expected)
     ratio = changed(edited.placebo, edited.before) / changed(edited.after, edited.before)
     assert float(ratio.max()) < 1.05
+
+
+def test_where_what_stands_in_the_pictures_fills_them_nothing_is_said_of_the_surroundings() -> None:
+    pixels, present = planted("brightness")
+    predicted, confidence = swayed(classes(), present)
+    asked = asked_about(pixels, classes(), predicted=predicted, confidence=confidence)
+    full = replace(asked.pictures, masks=lambda places: torch.ones(len(places), 32, 32, dtype=torch.bool))
+    (cue, *_) = property_cues(replace(asked, pictures=full))
+    assert (cue.object_share, cue.around) == (None, None)

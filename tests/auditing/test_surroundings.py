@@ -50,6 +50,32 @@ def test_of_two_sides_the_one_counts_that_the_property_goes_with() -> None:
     assert around(own, values, 1, [chance, own]) == around(own, values, 1, [own])
 
 
+@pytest.mark.parametrize("turned", [1, -1])
+def test_what_is_equal_does_not_go_with_the_class_that_comes_first(turned: int) -> None:
+    own = (torch.arange(N) < N // 2) == (turned > 0)
+    present = own ^ (torch.rand(N, generator=draw()) < 0.1)
+    flat = around(present, torch.zeros(N), 1, [own])
+    assert flat is not None and (flat.told, flat.link, flat.object_share) == (0.5, 0.0, 1.0)
+    some = around(present, (torch.arange(N) % 10 == 0).float(), 1, [own])
+    assert some is not None and abs(some.link) < 1e-9
+
+
+def test_a_large_object_makes_no_surroundings_smooth() -> None:
+    """The ground is as sharp everywhere; over a large object it is painted, and paint is smooth."""
+    truth = torch.arange(N) % 2
+    pixels = 0.5 + 0.1 * torch.randn(N, 3, 32, 32, generator=draw())
+    stands = torch.zeros(N, 32, 32, dtype=torch.bool)
+    stands[truth == 0, 12:20, 12:20] = True
+    stands[truth == 1, 4:28, 4:28] = True
+    pixels = torch.where(stands[:, None], torch.tensor(0.5), pixels).clamp(0, 1)
+    asked = asked_about(pixels, truth)
+    asked = replace(asked, pictures=replace(asked.pictures, masks=lambda places: stands[list(places)]))
+    places, values = of_surroundings(asked)
+    found = around((truth == 1)[places], values["sharpness"], -1, [truth[places] == 1])
+    assert found is not None and found.whole > 10
+    assert abs(found.link) < 2.6 and found.object_share > 0.8
+
+
 def test_few_pictures_and_a_faint_link_tell_nothing() -> None:
     own = torch.arange(N) % 2 == 0
     assert around(torch.arange(N) < 9, torch.rand(N), 1, [own]) is None

@@ -128,8 +128,9 @@ def test_cues_that_are_seldom_apart_from_their_class_are_named() -> None:
     def said(*doubtful: str) -> str:
         return text(report(hurt=replace(facts().hurt, doubtful=doubtful)).html())
 
-    assert "Seldom apart from its class is snow : where it seems to be" in said("patch-3")
-    assert "Seldom apart" not in said()
+    assert "Snow is seldom seen apart from its class: in the few pictures where it seems to be" in said("patch-3")
+    assert "Snow and pointed ears are seldom seen apart from their classes" in said("patch-3", "patch-7")
+    assert "seldom seen apart" not in said()
 
 
 def test_what_is_not_there_is_not_shown() -> None:
