@@ -31,8 +31,9 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     cue and another class, half may else be mistaken.
 
     The worst group is the one with the lowest accuracy, as in Sagawa et al., "Distributionally Robust Neural Networks"
-    (ICLR 2020), among the groups by confirmed cues that tell something (`_telling`); where none is confirmed, among
-    the classes and those of their clear sorts that surely differ (`_differing`). Other groups do not count there: of
+    (ICLR 2020), among the groups by confirmed cues that tell something (`_telling`) and cannot be mistaken
+    (`_may_be_mistaken`), of which the classes take the place if there are none; where no cue is confirmed, among the
+    classes and those of their clear sorts that surely differ (`_differing`). Other groups do not count there: of
     so many the lowest is low by chance. Nor are clusters of the network's last features groups (Sohoni et al., arXiv
     2011.12945): on a network with many errors they part the right answers from the wrong ones.
     """
@@ -40,30 +41,41 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     confirmed = [each for each in cues if each[1].verdict == "confirmed"]
     proved = [(seen_again(asked, cue, look), found) for cue, found in confirmed]
     unclear = [cue for (cue, _), (again, _) in zip(confirmed, proved, strict=True) if again is cue]
+    doubtful = tuple(cue.id for cue in unclear if _may_be_mistaken(asked, cue, right))
     if proved:
         counted = list(_by_cues(asked, proved, right))
-        telling = {found.id for _, found in _telling(asked, proved)}
-        eligible = [each for each in counted if each.finding in telling]
+        telling = {found.id for _, found in _telling(asked, proved)} - {*doubtful}
+        eligible = [each for each in counted if each.finding in telling] or list(_by_class(asked, right))
     else:
         counted = eligible = [*_by_class(asked, right), *_differing(asked, partings(asked, cues, look), right)]
     told = {each.finding for each in counted}
     unsure = [(cue, found) for cue, found in cues if found.id not in told and _is_open(found)]
     groups = sorted((*counted, *_by_cues(asked, unsure, right)), key=_first_the_worst)
     worst = min((each for each in eligible if each.pictures >= LEAST), key=_first_the_worst, default=None)
-    unlinked = _unlinked(asked, proved[0][0], right) if proved else None
-    return Hurt(tuple(groups), worst, unlinked, tuple(cue.id for cue in unclear if _may_be_mistaken(asked, cue)))
+    unlinked = _unlinked(asked, proved[0][0], right) if proved and proved[0][0].id not in doubtful else None
+    return Hurt(tuple(groups), worst, unlinked, doubtful)
 
 
-def _may_be_mistaken(asked: Asked, cue: Cue) -> bool:
-    """Whether a cue that is seen in pictures seems to be with all but a few of the class and hardly anything else.
+def _may_be_mistaken(asked: Asked, cue: Cue, right: Bool[Tensor, " n"]) -> bool:
+    """Whether the few pictures that seem to show the cue apart from the class may not show it so.
 
-    A property is what is measured, a background what is not the object, and a copy is seen as well as can be.
+    The network leans on it, and yet answers them no worse than the rest of their classes (Fisher's exact test). A
+    property is what is measured, a background what is not the object, and a copy is seen as well as can be.
     """
     if cue.kind in ("property", "background") or cue.copied:
         return False
-    own = (asked.pictures.truth == cue.label).cpu()
-    apart = [float((side & (cue.present.cpu() != own)).sum() / side.sum().clamp(min=1)) for side in (own, ~own)]
-    return 0 < max(apart) < _SELDOM
+    own, known = (asked.pictures.truth == cue.label).cpu(), answered(asked).cpu()
+    apart, right = cue.present.cpu() != own, right.cpu()
+    sides = [(side & known & apart, side & known & ~apart) for side in (own, ~own)]
+    seldom = max(int(few.sum()) / max(1, int(few.sum() + rest.sum())) for few, rest in sides) < _SELDOM
+    return seldom and bool(apart.any()) and not any(_is_worse(right[few], right[rest]) for few, rest in sides)
+
+
+def _is_worse(few: Bool[Tensor, " n"], rest: Bool[Tensor, " m"]) -> bool:
+    from scipy.stats import fisher_exact
+
+    table = [[int(each.sum()), len(each) - int(each.sum())] for each in (few, rest)]
+    return fisher_exact(table, alternative="less").pvalue <= _CHANCE  # type: ignore[attr-defined]
 
 
 def _is_open(found: AuditFinding) -> bool:

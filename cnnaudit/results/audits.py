@@ -190,8 +190,8 @@ class Hurt:
         unlinked: what the accuracy would be on data in which the gravest confirmed cue does not go with a class any
             more: groups weighted as if cue and class were independent; None without a confirmed cue, or where too few
             pictures show one without the other.
-        doubtful: the ids of confirmed cues that are seldom apart from their class, and that no clear sort of pictures
-            shows again: in the few pictures where they seem to be apart, the cue may be mistaken.
+        doubtful: the ids of confirmed cues that are seldom apart from their class, in pictures that no clear sort shows
+            again and that are answered no worse than others: the cue may be mistaken in them.
     """
 
     groups: tuple[Group, ...]

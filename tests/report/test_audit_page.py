@@ -66,6 +66,17 @@ def test_a_person_is_asked_only_of_cues_that_are_proved_to_do_something() -> Non
     assert opening(facts(findings=(doubted, none, low))).sentences[-1].startswith("2 cues affect its answers")
 
 
+def test_where_cue_and_class_are_never_apart_the_edits_speak() -> None:
+    hurt = Hurt((), None, None, ("patch-3",))
+    [effect] = [each for each in finding().effects if each.operation == "insert"]
+    said = " ".join(opening(facts(hurt=hurt)).sentences)
+    assert (
+        f"hardly ever apart from wolf in them; where it was put into {effect.pictures} others, {effect.flips}" in said
+    )
+    untested = finding(effects=(), strongest=None)
+    assert "no picture tells" in " ".join(opening(facts(hurt=hurt, findings=(untested,))).sentences)
+
+
 # Findings
 
 

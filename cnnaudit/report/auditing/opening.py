@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cnnaudit.report import numbers
 from cnnaudit.report.auditing import words
-from cnnaudit.results import AuditFacts
+from cnnaudit.results import AuditFacts, AuditFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,25 @@ def _sentences(facts: AuditFacts) -> Iterator[str]:
             f"Where {found[0].name} no longer goes with {found[0].label}, {numbers.share(facts.hurt.unlinked.value)} "
             "would be."
         )
+    if found and found[0].id in facts.hurt.doubtful:
+        yield from _by_edits(found[0])
     unsettled = len(words.for_a_person(facts))
     if unsettled:
         affect, may = ("affects", "may be part") if unsettled == 1 else ("affect", "may be parts")
         yield f"{_cues(unsettled, first=True)} {affect} its answers but {may} of the object: a person must say."
+
+
+def _by_edits(found: AuditFinding) -> Iterator[str]:
+    """What is known of pictures that show the cue without the class, where there are none."""
+    effect = None if found.strongest is None else found.effects[found.strongest]
+    known = f"{found.name[:1].upper()}{found.name[1:]} is hardly ever apart from {found.label} in them"
+    if effect is None or effect.operation == "remove":
+        yield f"{known}: what becomes of the others, no picture tells."
+    else:
+        yield (
+            f"{known}; where it was put into {numbers.count(effect.pictures)} others, "
+            f"{numbers.count(effect.flips)} became {found.label} to the network."
+        )
 
 
 def _pictures(n: int) -> str:
