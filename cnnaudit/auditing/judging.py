@@ -23,6 +23,7 @@ _BESIDE, _ON = 0.35, 0.65  # share of the cue on the object: below, it lies besi
 _MOST = 0.5  # share of a property's link with the class that the surroundings have, if it is theirs
 _APART = 10  # pictures with the cue alone or the class alone, without which the two cannot be told apart
 _ALL_OVER = 0.875  # area under the ROC curve with which the surroundings tell a property that they have too
+_FULLY = 0.99  # the same from which on they have all of it, if they have all of its link with the class too
 _MEDIUM, _HIGH = 0.35, 0.6
 CONCERNED = 200
 """Pictures that a finding names."""
@@ -151,7 +152,7 @@ def _nature(asked: Asked, cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     A part is beside the object when it lies in what reaches the picture's border, or when it repeats exactly, as no
     natural object does; a property is, when the surroundings alone have it, and its link with the class. An object may
     reach the border too: what goes with its class in all but a few pictures is only called a shortcut where masks say
-    so.
+    so, or the surroundings have all of it.
     """
     masked = asked.pictures.masks is not None
     if cue.copied:
@@ -159,7 +160,7 @@ def _nature(asked: Asked, cue: Cue) -> tuple[Nature, tuple[str, ...]]:
             return "undecided", ("It repeats exactly, and masks say that it lies on the object: a person must say.",)
         return "shortcut", ("Nothing natural repeats so exactly: it was put there.",)
     nature, evidence = (_nature_of_property if cue.kind == "property" else _nature_of_part)(cue)
-    whole = cue.kind == "property" and cue.around is None and cue.object_share is not None
+    whole = cue.kind == "property" and cue.object_share == 0 and (cue.around is None or cue.around.told > _FULLY)
     if nature == "shortcut" and not (masked or whole) and _apart(asked, cue) < _APART:
         alone = "It is with all but a few of the class and with hardly anything else: a person must say what it is."
         return "undecided", (*evidence, alone)

@@ -105,6 +105,16 @@ def test_the_verdict_on_what_lies_beside_the_object(effects: list[Effect], verdi
             "undecided",
             "inconclusive",
         ),
+        (
+            {
+                "present": torch.arange(N) % 2 == 1,
+                "kind": "property",
+                "object_share": 0.0,
+                "around": Around(1.0, 5.6, 5.5),
+            },
+            "shortcut",
+            "confirmed",
+        ),
         ({"present": torch.arange(N) % 2 == 1, "kind": "property", "object_share": 0.0}, "shortcut", "confirmed"),
     ],
 )
