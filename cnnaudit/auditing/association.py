@@ -9,6 +9,8 @@ from scipy import stats
 
 from cnnaudit.training.metrics import share
 
+SURE_Z = 2.33
+"""A z score with one chance in a hundred."""
 _FEWEST = 10  # pictures of a class, and of the others, before anything is said of it
 _QUANTILES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, *(0.1 + 0.05 * k for k in range(17)), 0.925, 0.95, 0.97, 0.98, 0.99)
 _VARIED = 5  # pictures of a class with a cue, and without, that can be compared

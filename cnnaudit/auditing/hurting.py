@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.association import SURE_Z
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.partings import Look, Parting, answered, classes, partings, seen_again, swayed
 from cnnaudit.results import AuditFinding, Group, Hurt, Share
@@ -17,7 +18,6 @@ from cnnaudit.training.metrics import share
 LEAST = 10
 """How many pictures a group needs to be called the worst."""
 _UNKNOWN = 0.1  # of the weight may lie on groups of which there is no picture
-_SWAYED = 2.33  # a z score with one chance in a hundred
 _SELDOM = 0.1  # of a class's pictures, and of the others
 _CHANCE = 0.05  # of the groups that are said to differ
 
@@ -108,7 +108,7 @@ def _telling(asked: Asked, proved: Sequence[_Judged]) -> list[_Judged]:
         known = [cue.present for cue, _ in kept]
         scores = [swayed(asked, cue.label, cue.present, known) for cue, _ in left]
         best = int(np.argmax(scores))
-        if kept and scores[best] < _SWAYED:
+        if kept and scores[best] < SURE_Z:
             break
         kept.append(left.pop(best))
     return kept

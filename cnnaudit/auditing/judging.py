@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.association import SURE_Z
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.interventions import Tested
-from cnnaudit.auditing.surroundings import GOES_WITH
 from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
 from cnnaudit.results.audits import Nature, Severity, Verdict
 from cnnaudit.training.metrics import share
@@ -193,7 +193,7 @@ def _nature_of_property(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
         f"goes with the class, or with its being answered, by {cue.around.link:.1f} standard errors, where the whole "
         f"pictures do by {cue.around.whole:.1f}"
     )
-    linked = cue.around.link >= GOES_WITH
+    linked = cue.around.link >= SURE_Z
     if cue.object_share > _ON and not linked:
         return "object", (f"It comes from what stands in the pictures: {painted}.",)
     if cue.around.told > _ALL_OVER and linked and 1 - cue.object_share > _MOST:

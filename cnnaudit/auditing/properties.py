@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
-from cnnaudit.auditing.association import Link, links, within_classes
+from cnnaudit.auditing.association import SURE_Z, Link, links, within_classes
 from cnnaudit.auditing.casts import CAST, CHANNELS, cast_links, casts_of, direction, named
 from cnnaudit.auditing.cues import Cue, Editor, slug
 from cnnaudit.auditing.cutting import drawn
@@ -34,7 +34,6 @@ _A_CLASS = 2  # cues of one property, each with another class
 _VALUES = 20  # that a column of words may have
 _RARE = 5  # pictures with a value of a column below which it is not looked at
 _SHOWN = 6
-_SWAYED = 2.33  # a z score with one chance in a hundred
 _LATTER = 0.6  # of the pictures: of two classes, a cue is rather what fewer pictures have
 _MARKED = {"sharpness": -1, "JPEG quality": -1, "bytes per pixel": -1}
 """What a cue rather is, if as many have it as have not: low values of these, and high ones of others."""
@@ -139,7 +138,7 @@ def _numbers(column: Sequence[str]) -> np.ndarray | None:
 
 def _sways(link: Link, asked: Asked) -> bool:
     score = _swayed(link, asked)
-    return score is None or score > _SWAYED
+    return score is None or score > SURE_Z
 
 
 def _swayed(link: Link, asked: Asked) -> float | None:

@@ -58,8 +58,7 @@ class Shelf:
                 path.unlink(missing_ok=True)
 
     def _digest(self, cue: Cue) -> str:
-        place = (cue.object_share, cue.around, cue.area, cue.copied)
-        facts = (cue.id, cue.kind, cue.label, cue.operations, cue.association, *place)
+        facts = (cue.id, cue.kind, cue.label, cue.operations, cue.association, cue.object_share, cue.area, cue.copied)
         digest = hashlib.sha256(f"{self._given} {facts}".encode())
         digest.update(cue.present.cpu().numpy().tobytes())
         return digest.hexdigest()[:40]

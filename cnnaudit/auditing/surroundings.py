@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.association import SURE_Z
 from cnnaudit.auditing.cues import Around
 from cnnaudit.auditing.measures import of_pixels, sharpness
 from cnnaudit.auditing.scenery import plate
@@ -18,8 +19,6 @@ _BATCH = 64
 _LEAST = 0.05  # of a picture: less ground says nothing of it
 _SAME = 1e-9  # a spread
 _FEWEST = 10  # pictures with the property, and without
-GOES_WITH = 2.33
-"""A z score with one chance in a hundred."""
 
 Values = Mapping[str, Float32[Tensor, " n"]]
 
@@ -78,7 +77,7 @@ def around(
     links = [(_goes_with(inside.double(), side[known]), _goes_with(most, side[known])) for side in sides]
     whole, link = max(links)
     told = float(roc_auc_score(inside.numpy(), towards.numpy()))
-    return Around(told, link, whole) if whole >= GOES_WITH else None
+    return Around(told, link, whole) if whole >= SURE_Z else None
 
 
 def _most(values: Float32[Tensor, " m"], count: int) -> Float64[Tensor, " m"]:

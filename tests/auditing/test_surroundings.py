@@ -9,8 +9,9 @@ from made_up import asked_about
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from cnnaudit.auditing.association import SURE_Z
 from cnnaudit.auditing.measures import contrast
-from cnnaudit.auditing.surroundings import GOES_WITH, around, of_surroundings
+from cnnaudit.auditing.surroundings import around, of_surroundings
 
 N = 200
 
@@ -80,7 +81,7 @@ def test_few_pictures_and_a_faint_link_tell_nothing() -> None:
     own = torch.arange(N) % 2 == 0
     assert around(torch.arange(N) < 9, torch.rand(N), 1, [own]) is None
     chance = torch.arange(N) % 4 < 2
-    assert abs(z_of(chance, own)) < GOES_WITH
+    assert abs(z_of(chance, own)) < SURE_Z
     assert around(chance, chance.float(), 1, [own]) is None
 
 
