@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -91,7 +92,7 @@ def _covered(asked: Asked, scenery: Scenery, parts: dict[int, Segmented], copied
     n, kinds = len(asked.pictures), len(scenery.kinds.centres)
     found = Covers.empty(n, kinds + len(copied))
     others = (place for place in range(n) if place not in parts)
-    for place, part in (*parts.items(), *segmented(asked.classifier, asked.pictures, list(others))):
+    for place, part in chain(parts.items(), segmented(asked.classifier, asked.pictures, list(others))):
         _count(found, place, part, scenery.kinds.of(part))
         if copied:
             pixels = asked.pictures.read([place])[0].numpy()

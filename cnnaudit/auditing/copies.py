@@ -28,7 +28,7 @@ _LARGEST = 0.25  # of a picture
 _SIZE = float(np.log(1.5))  # ratio of areas
 _COVERED = 0.5  # of a segment by the copies of another: it is a part of those
 _WINDOWS = 40  # copies that are laid over each other
-_CHUNK = 1024
+_CHUNK = 256
 _HELD = 16  # templates whose transforms are held
 _FEW = 256  # copies in a picture that are marked one by one
 

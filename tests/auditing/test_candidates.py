@@ -1,5 +1,7 @@
 """Candidates: rank statistics against SciPy and scikit-learn, covers against counting, and what was planted."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,20 @@ def test_a_class_with_too_few_pictures_has_no_candidates() -> None:
     for each in found:
         assert (each.present & (truth == each.label).numpy()).sum() >= FEWEST
         assert not (each.present & each.absent).any() and each.association > 0.5
+
+
+def test_of_pictures_outside_the_sample_no_more_than_a_row_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy's memory is traced: that of 48 more pictures, each of whose segments take 4 KB."""
+    monkeypatch.setattr(module, "SAMPLE", 16)
+
+    def peak(n: int) -> int:
+        pixels, truth = discs(n, torch.arange(n) % 2, size=64)[0], torch.arange(n) % 2
+        given = asked(Reddish(), pixels, truth)
+        tracemalloc.start()
+        candidates(given)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(24)  # what is imported and compiled once
+    assert (peak(72) - peak(24)) / 48 < 1500
