@@ -9,9 +9,9 @@ from cnnaudit.results.explanations import ImageFailure
 from cnnaudit.results.trainings import Share
 from cnnaudit.shapes import Photo
 
-CueKind = Literal["patch", "place", "property", "attribution", "background", "slice"]
+CueKind = Literal["patch", "place", "property", "attribution", "background"]
 """Recurring patches; a fixed place; a property of the whole picture; pictures that are explained alike; all that a
-mask leaves outside; a group of pictures with many errors."""
+mask leaves outside."""
 
 Operation = Literal["remove", "insert"]
 
@@ -248,7 +248,7 @@ class Problem:
         samples: the pictures, uint8 `h w c`, at most two.
     """
 
-    kind: Literal["duplicate", "near duplicate", "mislabelled", "unreadable"]
+    kind: Literal["duplicate", "near duplicate", "mislabelled"]
     sentence: str
     names: tuple[str, ...]
     labels: tuple[str, ...]

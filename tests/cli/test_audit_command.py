@@ -93,7 +93,7 @@ def test_the_answer_is_printed_and_the_page_is_there(asked: list[dict[str, Any]]
     words = " ".join(done.stdout.split())
     assert "confirmed high patch-3 Putting snow behind" in words and "undecided medium patch-7" in words
     assert "worst group 21.2 % (95% interval" in words.replace("\u202f", " ") and "husky with snow" in words
-    assert "duplicate: 1, mislabelled: 1, unreadable: 1" in words
+    assert "duplicate: 1, mislabelled: 1" in words
     assert "1 of 2,001 pictures could not be used." in done.stderr and "wolf/broken.png" in done.stderr
     assert json.loads(Path("reports/audit-photos-husky-wolf.json").read_text())["kind"] == "audit"
 

@@ -145,7 +145,6 @@ def facts(**changes: object) -> AuditFacts:
                 "mislabelled", "Labelled husky; the network says wolf with 99.8 %, and so do its neighbours.",
                 ("husky/0009.png",), ("husky",), (photo(9, "wolf", "forest"),),
             ),
-            Problem("unreadable", "The file is cut off.", ("wolf/broken.png",), ("wolf",)),
         ),
         robustness=(
             Robustness("unchanged", share(481, 500), share(500, 500), 500),

@@ -86,6 +86,7 @@ class View:
         proved, unsettled: findings in full: the confirmed ones, and those that a person must judge.
         tested: the other cues, a row each.
         ticks, zero: of the axis of all effects.
+        doubted, doubt: cues that are seldom seen apart from their classes, and what is to be said of them.
         group_ticks, robust_ticks: of the axes of shares.
         skipped: the parts of the audit that could not be made, and why.
     """
@@ -99,6 +100,8 @@ class View:
     ticks: tuple[Tick, ...]
     zero: float
     groups: tuple[GroupRow, ...]
+    doubted: tuple[str, ...]
+    doubt: str
     group_ticks: tuple[Tick, ...]
     whole: float
     slices: tuple[SliceRow, ...]
@@ -131,6 +134,7 @@ def view(facts: AuditFacts) -> View:
         axis.ticks(),
         axis.place(0.0),
         _groups(facts, shares),
+        *words.doubted(facts),
         shares.ticks(charts.per_cent),
         shares.place(max(shares.low, facts.accuracy.value)),
         tuple(map(_slice, facts.slices[:_SLICES])),

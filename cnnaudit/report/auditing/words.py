@@ -13,7 +13,6 @@ KINDS: Mapping[CueKind, str] = {
     "property": "a property of the whole picture",
     "attribution": "pictures that are explained alike",
     "background": "all that the masks leave outside",
-    "slice": "pictures that are alike to the network",
 }
 DONE: Mapping[Operation, str] = {"remove": "taken out", "insert": "put in"}
 WHERE: Mapping[Operation, str] = {
@@ -86,6 +85,20 @@ def for_a_person(facts: AuditFacts) -> tuple[AuditFinding, ...]:
         for each in facts.findings
         if each.verdict == "inconclusive" and each.nature == "undecided" and each.severity != "none"
     )
+
+
+def doubted(facts: AuditFacts) -> tuple[tuple[str, ...], str]:
+    """The names of cues that are seldom seen apart from their classes, and what follows them; both empty for none."""
+    names = [each.name for each in facts.findings if each.id in facts.hurt.doubtful]
+    if not names:
+        return (), ""
+    seldom, seen = (
+        ("is seldom seen apart from its class", "it seems")
+        if len(names) == 1
+        else ("are seldom seen apart from their classes", "they seem")
+    )
+    names[0] = names[0][:1].upper() + names[0][1:]
+    return tuple(names), f"{seldom}: in the few pictures where {seen} to be, the audit may be mistaken."
 
 
 def axis_of(changes: list[Change]) -> Axis:

@@ -34,7 +34,6 @@ _PROPERTIES = {
 }
 """Parts of the ids of properties that a cue changes."""
 
-_PLACELESS = ("attribution", "slice")
 _SAME = 2  # grey levels between a picture and what a patch shows of it
 _RANK = {"confirmed": 2.0, "inconclusive": 1.0, "not confirmed": 0.0}
 
@@ -95,7 +94,7 @@ def _judged(finding: AuditFinding, case: Case, target: str, data: Planted) -> Ju
 
 
 def _matches(finding: AuditFinding, case: Case, phi: float, within: float, covered: float) -> bool:
-    if finding.kind in _PLACELESS:
+    if finding.kind == "attribution":
         return phi >= ALONE
     named = any(word in finding.id for word in _PROPERTIES.get(case.cue, ()))
     if finding.kind == "property":
