@@ -1,14 +1,15 @@
-"""Memory: whether an error says that it is short, and keeping it between the batches of a loop."""
+"""Memory: whether an error says that it is short, keeping it between the batches of a loop, and what a loop leaves."""
 
 import ctypes
 import functools
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
@@ -40,6 +41,26 @@ def kept() -> Iterator[None]:
         yield
     finally:
         _count(-1)
+
+
+def rows_of(batches: Iterable[Tensor], count: int) -> Tensor:
+    """The rows of all batches, `count` in all, in one block that is there before the second batch is.
+
+    A small block that outlives its batch may lie in the room of a large one that is free. The next batch's does not
+    fit in there any more, and memory grows with every batch: by more than the pictures themselves, where it is kept.
+
+    Raises:
+        ValueError: there is no batch, or the rows are not so many.
+    """
+    found, done = torch.empty(0), 0
+    for batch in batches:
+        found = batch.new_empty(count, *batch.shape[1:]) if done == 0 else found
+        if done + len(batch) <= count:
+            found[done : done + len(batch)] = batch
+        done += len(batch)
+    if done == 0 or done != count:
+        raise ValueError(f"The batches have {done} rows in all, and {count} were announced.")
+    return found
 
 
 def _count(change: int) -> None:

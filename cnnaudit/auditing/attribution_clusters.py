@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from scipy.ndimage import binary_closing
 from torch import Tensor
 
+from cnnaudit import memory
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.candidates import FEWEST
 from cnnaudit.auditing.cues import Cue, slug
@@ -108,12 +109,13 @@ def _belongs(asked: Asked, layer: str, cluster: _Cluster) -> Bool[Tensor, " n"]:
     """Which of all pictures have a map for the cluster's class, whatever their own and the answer, that is in it."""
     from sklearn.metrics import pairwise_distances_argmin_min
 
-    found: list[np.ndarray] = []
-    for rows, sums in _compared(asked, layer, range(len(asked.pictures)), cluster.label):
-        known = np.isfinite(sums)
-        near = pairwise_distances_argmin_min(np.nan_to_num(rows, posinf=0, neginf=0), cluster.rows)[1]
-        found.append(known & (near <= cluster.reach) & (sums >= cluster.least))
-    return torch.from_numpy(np.concatenate(found))
+    def batches() -> Iterator[Tensor]:
+        for rows, sums in _compared(asked, layer, range(len(asked.pictures)), cluster.label):
+            known = np.isfinite(sums)
+            near = pairwise_distances_argmin_min(np.nan_to_num(rows, posinf=0, neginf=0), cluster.rows)[1]
+            yield torch.from_numpy(known & (near <= cluster.reach) & (sums >= cluster.least))
+
+    return memory.rows_of(batches(), len(asked.pictures))
 
 
 def _compared(

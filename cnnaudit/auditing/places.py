@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
+from cnnaudit import memory
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import Link, links
 from cnnaudit.auditing.candidates import FEWEST
@@ -66,8 +67,9 @@ def _seen(asked: Asked, found: Sequence[Place]) -> list[_Seen]:
     if not found:
         return []
     weights = torch.from_numpy(np.concatenate([place.weights for place in found])).flatten(1)
-    rows = [small(asked.pictures.read(some)).flatten(1) @ weights.T for some in batches(len(asked.pictures))]
-    scores = torch.cat(rows).numpy()
+    n = len(asked.pictures)
+    rows = (small(asked.pictures.read(some)).flatten(1) @ weights.T for some in batches(n))
+    scores = memory.rows_of(rows, n).numpy()
     kept: list[_Seen] = []
     for k, place in enumerate(found):
         own, said = (

@@ -5,10 +5,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from cnnaudit.auditing.alike import Print, identical, nearly, prints
+from cnnaudit.auditing.alike import Prints, identical, nearly, prints
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.results.audits import Problem
-from cnnaudit.shapes import Photo
+from cnnaudit.shapes import Photo, Pixels
 
 _BATCH = 64
 _LISTED = 200  # of a kind; where there are more, the first sentence says how many
@@ -37,12 +37,13 @@ def problems(asked: Asked) -> tuple[Problem, ...]:
     )
 
 
-def _prints(asked: Asked, places: Sequence[int]) -> list[Print]:
-    found: list[Print] = []
-    for start in range(0, len(places), _BATCH):
-        found += prints(asked.pictures.read(places[start : start + _BATCH]))
-        asked.told(len(found), len(places))
-    return found
+def _prints(asked: Asked, places: Sequence[int]) -> Prints:
+    def batches() -> Iterator[Pixels]:
+        for start in range(0, len(places), _BATCH):
+            yield asked.pictures.read(places[start : start + _BATCH])
+            asked.told(min(start + _BATCH, len(places)), len(places))
+
+    return prints(batches(), len(places))
 
 
 def _listed(asked: Asked, kind: Kind, groups: Sequence[Sequence[int]]) -> Iterator[Problem]:

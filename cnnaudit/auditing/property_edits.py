@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from PIL import Image as Pillow
 from torch import Tensor
 
+from cnnaudit import memory
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.cues import Edited
 from cnnaudit.auditing.dealing import dealt
@@ -91,8 +92,8 @@ class Tinted:
 
 def _colours(asked: Asked, places: Sequence[int]) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
     """The mean and the deviation of each channel in a picture, the means over pictures."""
-    rows = [torch.stack([each.mean((2, 3)), each.std((2, 3), correction=0)]) for each in _read(asked, places)]
-    mean, spread = torch.cat(rows, 1).double().mean(1).float()
+    rows = (torch.stack([each.mean((2, 3)), each.std((2, 3), correction=0)], 1) for each in _read(asked, places))
+    mean, spread = memory.rows_of(rows, len(places)).double().mean(0).float()
     return mean, spread
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
+from cnnaudit import memory
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.measures import luma
 from cnnaudit.shapes import Pixels
@@ -49,7 +50,8 @@ def measured(asked: Asked, places: Int64[Tensor, " m"]) -> Float32[np.ndarray, "
     Levels of each channel and of their differences, from floor to ceiling; how much there is of each octave of detail;
     and the colours of nine parts of the picture.
     """
-    return torch.cat([_of_pixels(asked.pictures.read(some.tolist())) for some in places.split(_BATCH)]).numpy()
+    rows = (_of_pixels(asked.pictures.read(some.tolist())) for some in places.split(_BATCH))
+    return memory.rows_of(rows, len(places)).numpy()
 
 
 def _of_pixels(pixels: Pixels) -> Float32[Tensor, "n d"]:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from cnnaudit.devices import synchronise
 from cnnaudit.errors import MethodError, OptionError
@@ -84,18 +83,19 @@ class Loop:
         Raises:
             MethodError: memory does not even suffice for one picture.
         """
-        rows: list[Tensor] = []
-        start = 0
-        while start < count and not (rows and self.budget.is_up()):
+        found, start = torch.empty(0), 0
+        while start < count and not (start and self.budget.is_up()):
             stop = min(start + self.batch.size, count)
             answer = self._asked(ask, start, stop)
             if answer is None:  # dealt with here, where the exception no longer holds on to what it saw
                 self._shrink()
                 continue
-            rows.append(answer)
+            if start == 0:  # one block, for the reason that `memory.rows_of` gives
+                found = answer.new_empty(count, *answer.shape[1:], dtype=torch.float32)
+            found[start:stop] = answer
             start, self.done = stop, self.done + stop - start
             self.budget.tell(self.done, self.expected)
-        return torch.cat(rows).float().cpu()
+        return found[:start].cpu()
 
     @property
     def notes(self) -> tuple[str, ...]:

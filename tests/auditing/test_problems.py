@@ -39,16 +39,16 @@ def test_saved_again_resized_and_brightened_pictures_are_near_duplicates() -> No
     pixels[51] = pixels[6] * 0.9 + 0.05
     pixels[52] = F.interpolate(smaller, (64, 64), mode="bilinear", align_corners=False)[0]
     pixels[53] = pixels[8].clone()
-    found = prints(pixels)
+    found = prints(pixels.split(25), len(pixels))
     assert nearly(found) == [[5, 50], [6, 51], [7, 52]]
     assert identical(found) == [[8, 53]]
 
 
 def test_plain_pictures_and_digits_of_one_kind_are_no_near_duplicates() -> None:
     grain = torch.randn(20, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 0.01
-    assert nearly(prints((0.9 + grain).clamp(0, 1))) == []
+    assert nearly(prints([(0.9 + grain).clamp(0, 1)], 20)) == []
     digits = torch.from_numpy(load_digits(return_X_y=True)[0][:500]).float().div(16).view(-1, 1, 8, 8)
-    close = [pair for pair in nearly(prints(digits)) if len(pair) > 1]
+    close = [pair for pair in nearly(prints([digits], 500)) if len(pair) > 1]
     whole = np.corrcoef(digits.flatten(1).numpy())
     assert all(whole[pair[0], other] > 0.95 for pair in close for other in pair[1:])
 
