@@ -6,7 +6,7 @@
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, UInt8
 from torch import Tensor
 
 Pixels: TypeAlias = Float[Tensor, "n c h w"]
@@ -20,6 +20,9 @@ Heatmap: TypeAlias = Float32[Tensor, "h w"]
 
 Marked: TypeAlias = Bool[Tensor, "h w"]
 """Which pixels are meant, on the CPU."""
+
+Labelled: TypeAlias = Int32[Tensor, "h w"]
+"""Which segment each pixel belongs to, 0 to K-1, on the CPU."""
 
 Photo: TypeAlias = UInt8[np.ndarray, "h w c"]
 """A decoded picture, upright, 1 or 3 channels, 0 to 255."""

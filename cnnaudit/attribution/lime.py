@@ -85,6 +85,7 @@ def lime(
         facts=facts | interval_facts(fit.coefficients, fit.reach),
         notes=(*found.notes, *_notes(fit, copies, (found.count, samples), classic), *copies.notes),
         unsettled=None if classic else unsettled_map(found, fit.unsettled()),
+        regions=found.labels,
         forward_passes=copies.done,
     )
 

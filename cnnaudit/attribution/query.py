@@ -17,7 +17,7 @@ from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, MethodError, NotApplicableError, NotFiniteError
 from cnnaudit.perturbation import Budget, Copies, Precision
 from cnnaudit.results import Attribution, Target
-from cnnaudit.shapes import Heatmap, Logits, Marked, Pixels
+from cnnaudit.shapes import Heatmap, Labelled, Logits, Marked, Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +194,8 @@ def finished(name: str, found: Any, pixels: Pixels) -> Attribution:
         raise MethodError(f"{name} returned a map of {tuple(values.shape)}; expected {tuple(pixels.shape[2:])}.")
     if not bool(torch.isfinite(values).all()):
         raise NotFiniteError(f"{name} gave values that are not finite; the network overflows or divides by zero here.")
-    return replace(attribution, heatmap=to_heatmap(values), unsettled=_marked(name, attribution.unsettled, pixels))
+    unsettled, regions = _marked(name, attribution.unsettled, pixels), _labelled(name, attribution.regions, pixels)
+    return replace(attribution, heatmap=to_heatmap(values), unsettled=unsettled, regions=regions)
 
 
 def _marked(name: str, marked: Tensor | None, pixels: Pixels) -> Marked | None:
@@ -204,6 +205,18 @@ def _marked(name: str, marked: Tensor | None, pixels: Pixels) -> Marked | None:
             f"torch.bool of {tuple(pixels.shape[2:])}."
         )
     return None if marked is None else marked.cpu()
+
+
+def _labelled(name: str, labels: Tensor | None, pixels: Pixels) -> Labelled | None:
+    if labels is None:
+        return None
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    if labels.shape != pixels.shape[2:] or not whole or bool((labels < 0).any()):
+        raise MethodError(
+            f"{name} returned regions of {labels.dtype} and shape {tuple(labels.shape)}; expected whole numbers from 0 "
+            f"of {tuple(pixels.shape[2:])}."
+        )
+    return labels.to("cpu", torch.int32)
 
 
 def resized(values: Tensor, pixels: Pixels) -> Heatmap:

@@ -144,6 +144,7 @@ def explained(
         model=about[1],
         run=replace(about[0], seconds=seconds),
         unsettled=attribution.unsettled,
+        regions=attribution.regions,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cnnaudit.results.runs import Fact, ModelFacts, RunFacts
-from cnnaudit.shapes import Heatmap, Marked, Photo, Pixels
+from cnnaudit.shapes import Heatmap, Labelled, Marked, Photo, Pixels
 
 if TYPE_CHECKING:
     from cnnaudit.results.report import Report
@@ -92,6 +92,8 @@ class Attribution:
         parts: the maps that `heatmap` was made from, where they are worth showing (one a baseline).
         forward_passes: pictures sent forward for this map; 0 where another method's pass served.
         unsettled: where the sign of the map may be chance; None where that is nowhere so, or not known.
+        regions: the segment that each pixel belongs to, whole numbers from 0, where the map is of segments: those
+            that `coefficients`, `low` and `high` among the facts count.
     """
 
     heatmap: Heatmap
@@ -101,6 +103,7 @@ class Attribution:
     parts: Mapping[str, Heatmap] = field(default_factory=dict)
     forward_passes: int = 0
     unsettled: Marked | None = None
+    regions: Labelled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class Explanation:
         trust: verdict of the trust checks; None while none has been run.
         unsettled: bool, `h w`: where the 95 % interval of the map holds 0; None where that is nowhere so, or
             the method gives no intervals.
+        regions: int32, `h w`: the segment that each pixel belongs to, 0 to K-1, in the order of the values among
+            `facts`; None for methods without segments. An option `regions` takes it as it is.
     """
 
     image: ImageFacts
@@ -159,6 +164,7 @@ class Explanation:
     run: RunFacts
     trust: None = None
     unsettled: Marked | None = None
+    regions: Labelled | None = None
 
     @property
     def method(self) -> str:
