@@ -84,8 +84,8 @@ def sufficient(
     with query.budget.share(_RANKING):
         order = sampled(query, copies, found, samples, _KERNEL_WIDTH).coefficients.argsort(descending=True, stable=True)
     ranked = copies.done - 1
-    alone, lost = (_Search(asked, order, keep * probability, removes).found() for removes in (False, True))
-    return _attribution(asked, (alone, lost), probability, ranked)
+    alone, lost = (_Search(asked, order, keep * probability, removes) for removes in (False, True))
+    return _attribution(asked, (alone.found(), lost.found()), probability, ranked)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,13 +96,15 @@ class _Answers:
         called: is the copy called the target (for a contrast: rather than the other class)?
         score: the target's, or the contrast's.
         probability: the target's.
-        first: the class that is the network's first choice.
+        other: the class that it is told from: the other of a contrast, or else the network's first choice.
+        against: the probability of that class.
     """
 
     called: Bool[Tensor, " n"]
     score: Float[Tensor, " n"]
     probability: Float[Tensor, " n"]
-    first: Int[Tensor, " n"]
+    other: Int[Tensor, " n"]
+    against: Float[Tensor, " n"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,9 +117,12 @@ class _Asked:
 
     def about(self, shown: Bool[Tensor, "n k"]) -> _Answers:
         logits, target = self.copies.scores(Segments(self.regions.labels, shown)), self.query.target
-        score, first = self.query.of_logits(logits), logits.argmax(1)
-        called = first == target.index if target.versus_index is None else score > 0
-        return _Answers(called, score, logits.double().softmax(1)[:, target.index], first)
+        score, probabilities, first = self.query.of_logits(logits), logits.double().softmax(1), logits.argmax(1)
+        plain = target.versus_index is None
+        called = first == target.index if plain else score > 0
+        other = first if plain else torch.full_like(first, target.versus_index)
+        against = probabilities.gather(1, other[:, None])[:, 0]
+        return _Answers(called, score, probabilities[:, target.index], other, against)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +131,8 @@ class _Set:
 
     chosen: Bool[Tensor, " k"]
     probability: float
-    first: int
+    other: int
+    against: float
 
     @property
     def size(self) -> int:
@@ -177,7 +183,8 @@ class _Search:
             doing &= sizes == sizes[doing].min()
         strength = -answers.score if self.removes else answers.score
         best = int(torch.where(doing, strength, -torch.inf).argmax())
-        return _Set(sets[best], float(answers.probability[best]), int(answers.first[best]))
+        against = float(answers.against[best])
+        return _Set(sets[best], float(answers.probability[best]), int(answers.other[best]), against)
 
 
 def _without_one(chosen: Bool[Tensor, " k"]) -> Bool[Tensor, "n k"]:
@@ -231,8 +238,14 @@ def _lost(asked: _Asked, found: _Set | None) -> str:
     """The sentence about the necessary set."""
     if found is None:
         return f"No set of segments was found without which the picture is no longer {_called(asked)}."
-    other, label = asked.query.classifier.labels[found.first], asked.query.target.label
-    return f"Without {_part(asked, found)} it is called {other}; {label} has {found.probability:.0%} left."
+    target, other = asked.query.target, asked.query.classifier.labels[found.other]
+    without = f"Without {_part(asked, found)} it is"
+    if target.versus_index is None:
+        return f"{without} called {other}; {target.label} has {found.probability:.0%} left."
+    if found.against > found.probability:
+        shares = f"{found.against:.0%} against {found.probability:.0%}"
+        return f"{without} called {other} rather than {target.label}: {shares}."
+    return f"{without} called {other} as much as {target.label}: each has {found.probability:.0%}."
 
 
 def _called(asked: _Asked) -> str:

@@ -91,6 +91,40 @@ def test_a_contrast_asks_for_the_one_class_rather_than_the_other() -> None:
     assert "rather than" in why.notes[0]
 
 
+class Third(nn.Module):
+    """Class 0 always comes first; class 2 is above class 1 while pixel 3 is shown."""
+
+    def __init__(self, level: float = 0.0) -> None:
+        super().__init__()
+        self.level = level
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = 2.0 - 3 * (x[:, 0, 0, 3] > 0.9)
+        return torch.stack([torch.full_like(one, 4.0), one, torch.full_like(one, self.level)], 1)
+
+
+def test_what_ends_a_contrast_is_told_as_that_contrast() -> None:
+    """The class that comes first anyway takes no part in it."""
+    clf = Classifier(Third(), input_size=(2, 5))
+    why = ask_against(clf)
+    left = torch.tensor([4.0, 2.0, 0.0]).softmax(0)
+    assert why.notes[1] == (
+        "Without 1 of 10 segments (10% of the picture) it is called class 1 rather than class 2: "
+        f"{left[1]:.0%} against {left[2]:.0%}."
+    )
+    assert why.facts["probability_without"] == pytest.approx(float(left[2]))
+
+
+def test_classes_that_are_level_are_told_so() -> None:
+    note = ask_against(Classifier(Third(level=2.0), input_size=(2, 5))).notes[1]
+    assert "it is called class 1 as much as class 2: each has 11%." in note
+
+
+def ask_against(clf: Classifier) -> Explanation:
+    options = {"regions": PIXELS, "keep": 0.0, "samples": 1024, "fill": "black"}
+    return explain(clf, torch.ones(1, 3, 2, 5), method="sufficient", target=2, versus=1, options=options)
+
+
 def test_a_class_that_is_not_the_networks_choice_is_declined() -> None:
     clf, x = classifier("in_place"), picture((32, 40))
     last = clf.predict(x)[-1].index
