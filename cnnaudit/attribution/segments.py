@@ -88,7 +88,7 @@ def _found(pixels: Pixels, segmentation: Segmentation, segments: int, compactnes
         labels = skimage.slic(picture, n_segments=segments, compactness=compactness, start_label=0, channel_axis=-1)
     elif segmentation == "quickshift":  # as in the lime package, scaled to smaller pictures
         size: Any = min(4.0, max(1.0, 4.0 * min(picture.shape[:2]) / _LIME_SIDE))  # annotated as a whole number
-        labels = skimage.quickshift(picture, kernel_size=size, max_dist=200, ratio=0.2, rng=seed % 2**32)
+        labels = skimage.quickshift(picture, kernel_size=size, max_dist=200, ratio=0.2, rng=seed % 2**31)  # a C int
     else:
         smallest = max(1, picture.shape[0] * picture.shape[1] // (2 * segments))
         labels = skimage.felzenszwalb(picture, scale=5, sigma=0.5, min_size=smallest)

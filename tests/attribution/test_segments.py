@@ -65,6 +65,13 @@ def test_quickshift_gets_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seeds == [0, 7]
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31, 2**32 - 1, 2**63 + 1])
+def test_quickshift_takes_any_seed(seed: int) -> None:
+    x = picture((32, 40))
+    given = segmented(x, segmentation="quickshift", segments=9, compactness=10.0, regions=None, seed=seed)
+    assert given.labels.shape == (32, 40)
+
+
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 def test_own_segments_are_numbered_anew(kind: Callable[[np.ndarray], object]) -> None:
     labels = np.array([[7, 7, -2], [30, 7, -2]])
