@@ -99,7 +99,8 @@ def train(
 
     Raises:
         UnknownModelError: there is no such architecture.
-        OptionError: another argument is wrong, or `out` cannot be written to.
+        OptionError: another argument is wrong, `out` cannot be written to, or an unfinished training of this
+            name lies there and `resume` is not given.
         DataError: the data cannot be had.
         DownloadError, WeightsError: pretrained weights cannot be had.
         TrainingError: the loss is no longer finite, memory is too short, or there is nothing to resume.
@@ -123,7 +124,7 @@ def train(
         raise OptionError(f"The time limit is {time_limit:g} s; give a number above 0.")
     place = loading.resolve_device(device)
     paths = Paths.of(Path(out), recipe.name)
-    earlier = _earlier(paths, recipe) if resume else None
+    earlier = _earlier(paths, recipe) if resume else _refuse_to_lose(paths)
     started, clock = datetime.now(UTC), time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(own_randomness(seed, place))
@@ -144,7 +145,7 @@ def _earlier(paths: Paths, recipe: Recipe) -> snapshots.Snapshot | None:
     if not paths.snapshot.exists():
         if paths.checkpoint.exists():
             raise TrainingError(
-                f"There is nothing to resume: {paths.checkpoint} is finished. "
+                f"There is nothing to resume: the training of {paths.checkpoint} has ended. "
                 "Leave --resume out to train anew, or give another --name."
             )
         return None
@@ -160,6 +161,21 @@ def _earlier(paths: Paths, recipe: Recipe) -> snapshots.Snapshot | None:
             "Give the same options, or another --name."
         )
     return snapshot
+
+
+def _refuse_to_lose(paths: Paths) -> None:
+    """A training that starts anew would write over where an unfinished one stands.
+
+    Raises:
+        OptionError: epochs would be lost.
+        TrainingError: what lies there cannot be read, and may be worth something.
+    """
+    done = len(snapshots.read(paths.snapshot).history) if paths.snapshot.exists() else 0
+    if done:
+        raise OptionError(
+            f"An unfinished training of {done} {'epoch' if done == 1 else 'epochs'} lies in {paths.snapshot}. "
+            "Give --resume to go on with it, or another --name; to be rid of it, delete that file."
+        )
 
 
 def _as_progress(progress: Progress | None, epochs: int) -> Drawn | None:

@@ -164,8 +164,7 @@ class Session:
         """Leave the reason in the log, and nothing that would only diverge again."""
         if self.loop.history:
             self._write_log(f"stopped: {reason}", ())
-        else:
-            self.paths.snapshot.unlink(missing_ok=True)
+        self.paths.snapshot.unlink(missing_ok=True)
 
     def _keep(self, whole: bool) -> None:
         """Write what an epoch has brought: the weights if they are the best so far, the log, and where it stands."""

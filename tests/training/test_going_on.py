@@ -15,7 +15,7 @@ import toys
 
 from cnnaudit import checkpoints, loading, training
 from cnnaudit.data import datasets
-from cnnaudit.errors import TrainingError
+from cnnaudit.errors import OptionError, TrainingError
 from cnnaudit.training.paths import Paths
 from cnnaudit.training.snapshots import read, write
 
@@ -173,8 +173,26 @@ def test_a_time_limit_ends_it_and_keeps_the_best(moving_toy, tmp_path):
 
 
 def test_a_finished_training_has_nothing_to_go_on_with(whole, tmp_path):
-    with pytest.raises(TrainingError, match=r"nothing to resume.*is finished"):
+    with pytest.raises(TrainingError, match=r"nothing to resume.*has ended"):
         training.train("cnn2", out=tmp_path / "whole", resume=True, **CHOICES)
+
+
+def test_an_unfinished_training_is_not_written_over(whole, tmp_path):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(3), **CHOICES)
+    paths = Paths.of(tmp_path, "cnn2-toy")
+    before = paths.snapshot.read_bytes(), paths.checkpoint.read_bytes()
+    with pytest.raises(OptionError, match=rf"unfinished training of 2 epochs lies in {paths.snapshot}.*--resume"):
+        training.train("cnn2", out=tmp_path, **(CHOICES | {"epochs": 1}))
+    assert (paths.snapshot.read_bytes(), paths.checkpoint.read_bytes()) == before
+    resumed = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert resumed.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_what_has_no_epoch_yet_may_be_written_over(moving_toy, tmp_path):
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            training.train("cnn2", out=tmp_path, progress=stop_at(1), **CHOICES)
 
 
 def test_another_recipe_is_refused(moving_toy, tmp_path):
@@ -187,8 +205,9 @@ def test_another_recipe_is_refused(moving_toy, tmp_path):
 def test_a_damaged_snapshot_says_so(moving_toy, tmp_path):
     paths = Paths.of(tmp_path, "cnn2-toy")
     paths.snapshot.write_bytes(b"PK\x03\x04 half of it")
-    with pytest.raises(TrainingError, match="Delete it and train anew"):
-        training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    for resume in (True, False):
+        with pytest.raises(TrainingError, match="Delete it and train anew"):
+            training.train("cnn2", out=tmp_path, resume=resume, **CHOICES)
 
 
 SCRIPT = """

@@ -162,6 +162,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(toy, tmp_path, mo
         training.train("diverging", out=tmp_path, **TOY)
     paths = Paths.of(tmp_path, "diverging-toy")
     assert "not finite in epoch 2" in json.loads(paths.json.read_text())["ended"]
+    assert not paths.snapshot.exists(), "it would only diverge again, and be in the way of another try"
     card = checkpoints.read_card(paths.checkpoint)
     assert card is not None
     assert card.training["kept_epoch"] == 1
