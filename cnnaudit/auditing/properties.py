@@ -14,6 +14,7 @@ from torch import Tensor
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import SURE_Z, Link, links, within_classes
 from cnnaudit.auditing.casts import CAST, CHANNELS, cast_links, casts_of, direction, named
+from cnnaudit.auditing.columns import values_of
 from cnnaudit.auditing.cues import Cue, Editor, slug
 from cnnaudit.auditing.cutting import drawn
 from cnnaudit.auditing.measures import COLOUR, GREY, of_files, of_pixels
@@ -31,8 +32,6 @@ _TESTED, _TOLD = 6, 3  # cues that can be tested by an edit, and others
 _STRONGEST, _PUREST, _USEFUL = 3, 2, 1  # of those tested, the first so many by each measure
 _SAME = 0.9  # rank correlation from which two properties are one
 _A_CLASS = 2  # cues of one property, each with another class
-_VALUES = 20  # that a column of words may have
-_RARE = 5  # pictures with a value of a column below which it is not looked at
 _SHOWN = 6
 _LATTER = 0.6  # of the pictures: of two classes, a cue is rather what fewer pictures have
 _MARKED = {"sharpness": -1, "JPEG quality": -1, "bytes per pixel": -1}
@@ -65,7 +64,7 @@ def property_cues(asked: Asked) -> list[Cue]:
     and all, may disturb it: snow makes pictures bright, and a network that looks at the animal alone still answers
     otherwise once the animal is darkened. None where no class has ten pictures.
     """
-    values = _properties(asked) | _columns(asked.pictures.columns)
+    values = _properties(asked) | values_of(asked.pictures.columns)
     truth = asked.pictures.truth.numpy()
     found = _distinct(asked, [link for link in _links(asked, values) if _sways(link, asked)])
     if not found:
@@ -110,30 +109,6 @@ def _towards(asked: Asked, link: Link) -> Float32[Tensor, " 3"]:
 
 def _properties(asked: Asked) -> dict[str, np.ndarray]:
     return {name: column.double().numpy() for name, column in asked.survey.properties.items()}
-
-
-def _columns(columns: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
-    """Columns of numbers as they are; of words, whether each value is there."""
-    found: dict[str, np.ndarray] = {}
-    for name, column in columns.items():
-        numbers = _numbers(column)
-        if numbers is not None:
-            found[name] = numbers
-            continue
-        cells = np.array([cell.strip() for cell in column])
-        known, counts = np.unique(cells, return_counts=True)
-        if len(known) <= _VALUES:
-            common = [str(value) for value, count in zip(known, counts, strict=True) if value and count >= _RARE]
-            found |= {f"{name} = {value}": (cells == value).astype(float) for value in common}
-    return found
-
-
-def _numbers(column: Sequence[str]) -> np.ndarray | None:
-    """The numbers in a column, NaN where a cell is empty; None where a cell holds something else."""
-    try:
-        return np.array([float(cell) if cell.strip() else np.nan for cell in column])
-    except ValueError:
-        return None
 
 
 def _sways(link: Link, asked: Asked) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cnnaudit import hooks, memory
+from cnnaudit.auditing.columns import passed_over
 from cnnaudit.auditing.comparing import compared, unlike
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.distinct import distinct
@@ -106,7 +107,7 @@ def audit(
         problems=parts.made("problems", problems, ()),
         robustness=parts.made("robustness", robustness, ()),
         unread=(*unread, *failures),
-        notes=(*few(classifier, classes), *notes, *nameless),
+        notes=(*few(classifier, classes), *notes, *passed_over(pictures.columns), *nameless),
         skipped=parts.skipped,
     )
     facts = facts if before is None else _compared(facts, before, seed)

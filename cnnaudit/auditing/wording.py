@@ -1,5 +1,7 @@
 """What high and low values of a property are called."""
 
+from cnnaudit.auditing import columns
+
 _WORDS = {
     "brightness": ("bright pictures", "dark pictures"),
     "contrast": ("strong contrast", "weak contrast"),
@@ -21,6 +23,4 @@ def called(name: str, sign: int) -> str:
     """High (1) or low (-1) values of a property, or of a column of the pictures' table, in words."""
     if name in _WORDS:
         return _WORDS[name][sign < 0]
-    if " = " in name:
-        return name if sign > 0 else name.replace(" = ", " other than ", 1)
-    return f"{'high' if sign > 0 else 'low'} {name}"
+    return columns.called(name, sign)

@@ -151,10 +151,30 @@ def test_a_column_is_a_cue_that_cannot_be_edited() -> None:
     columns = {"site": site, "age": age, "name": name}
     predicted, confidence = swayed(truth, there)
     cues = property_cues(asked_about(clouds(N), truth, predicted=predicted, confidence=confidence, columns=columns))
-    assert {cue.name for cue in cues} == {"site = A", "high age"}
+    assert {cue.name for cue in cues} == {"column “site” = A", "high values of column “age”"}
     for cue in cues:
         assert cue.operations == () and cue.edit("remove", range(N), generator()) is None
         assert cue.label == 1 and cue.evidence[-1].startswith("It cannot be changed")
+
+
+def test_a_column_named_like_a_property_is_not_taken_for_it() -> None:
+    pixels, present = planted("brightness")
+    predicted, confidence = swayed(classes(), present)
+    measured_elsewhere = tuple(str(60 + 170 * (place >= N // 2)) for place in range(N))
+    cues = property_cues(
+        asked_about(
+            pixels,
+            classes(),
+            predicted=predicted,
+            confidence=confidence,
+            columns={"brightness": measured_elsewhere},
+        )
+    )
+    named = {cue.name: cue for cue in cues}
+    assert named["high values of column “brightness”"].operations == ()
+    edited = named["bright pictures"].edit("insert", range(N // 2), generator())
+    assert edited is not None
+    assert float(edited.after.mean()) == pytest.approx(float(pixels[present].mean()), abs=0.05)
 
 
 def test_pictures_that_were_lost_are_left_alone() -> None:
