@@ -30,7 +30,8 @@ class Copies:
 
     The network may be run in another form (`cnnaudit.devices`): one that was found to be faster on this
     machine, and whose scores of a few of these very copies agree with the network's own. A network that
-    is small, or is asked about few copies, is run as it is.
+    is small, or is asked about few copies, is run as it is; so are the first few copies of many where they
+    are too few to tell whether a form agrees.
 
     How many copies are sent at once does not decide which are asked about, and in one form changes their
     scores by rounding only: by less than 1e-4 of the largest in float32. Memory does not grow with their number,
@@ -131,7 +132,7 @@ class Copies:
                 f"{len(masks)} masks of {masks.size} were given for a picture of {tuple(self._kept.shape[2:])}."
             )
         with torch.no_grad():
-            self._stage = stage = self._stage or self._found(masks)
+            stage = self._stage_for(masks)
             logits = self._loop.run(len(masks), lambda start, stop: stage.scores(masks, start, stop, self._room))
         if bool(logits.isfinite().all()):
             return logits
@@ -147,6 +148,11 @@ class Copies:
     @property
     def _room(self) -> int:
         return self._loop.batch.size
+
+    def _stage_for(self, masks: Masks) -> Stage:
+        if self._stage is None and len(masks) >= _PROBED:
+            self._stage = self._found(masks)
+        return self._stage or self._in(AS_IS)
 
     def _in(self, form: Form) -> Stage:
         return Stage(self.classifier, form, self._kept, self._fill)
@@ -164,9 +170,9 @@ class Copies:
     def _prepared(self, masks: Masks) -> Stage:
         """The network in the fastest form whose scores of some of these copies agree with its own."""
         plain = self._in(AS_IS)
-        rows = sorted({i * (len(masks) - 1) // (_PROBED - 1) for i in range(_PROBED)})
+        rows = [i * (len(masks) - 1) // (_PROBED - 1) for i in range(_PROBED)]
         probe = torch.cat([plain.composed(masks, row, row + 1, 1).clone() for row in rows])
-        found = forms(self.classifier, probe, self._loop.expected) if len(rows) > 1 else None
+        found = forms(self.classifier, probe, self._loop.expected)
         if found is None:
             return plain
         wanted = (found.reduced, found.exact) if self.precision == "auto" else (found.exact,)
