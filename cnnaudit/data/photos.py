@@ -61,7 +61,7 @@ class Photos:
 
     Attributes:
         part: their pixels and classes; all classes are `UNKNOWN` where names do not tell them.
-        notes: what was left out.
+        notes: what was left out for its name.
         unread: files that cannot be read, and why; not among `paths`.
         places: of each path, among those that `gathered` was given.
     """
@@ -98,8 +98,7 @@ def photos(
         nameless = [path.name for path, known in zip(paths, classes, strict=True) if known == UNKNOWN]
         notes = left_out(nameless, "no class in the name")
         paths, classes = _kept(paths, classes, [known != UNKNOWN for known in classes])
-    found = gathered(paths, classes, view, where=str(where), memory=memory, drawn=drawn)
-    return replace(found, notes=(*notes, *left_out([path.name for path, _ in found.unread], "unreadable")))
+    return replace(gathered(paths, classes, view, where=str(where), memory=memory, drawn=drawn), notes=notes)
 
 
 def gathered(
@@ -123,7 +122,7 @@ def gathered(
     read = _each(view.read if whole else check_header, paths, drawn)
     unread = tuple((path, str(each)) for path, each in zip(paths, read, strict=True) if isinstance(each, ImageError))
     if len(unread) == len(paths):
-        raise DataError(f"{where}: none of its {len(paths):,} pictures can be read. The first is {paths[0].name}.")
+        raise DataError(f"{where}: none of its {len(paths):,} pictures can be read. The first: {unread[0][1]}.")
     readable = [not isinstance(each, ImageError) for each in read]
     kept, known = _kept(paths, classes, readable)
     truth = torch.tensor(known)

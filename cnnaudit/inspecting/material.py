@@ -11,6 +11,7 @@ from torch import Tensor
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.augmentation import as_pixels
 from cnnaudit.data.datasets import DATASETS, FOLDER, Request, dataset
+from cnnaudit.data.layout import left_out
 from cnnaudit.data.photos import View, photos
 from cnnaudit.data.places import default_root
 from cnnaudit.data.reading import is_archive
@@ -85,6 +86,8 @@ def material(
     found = Material()
     if data is not None:
         found = pictures(classifier, data, data_root=data_root, seed=seed, drawn=drawn)
+        unread = left_out([path.name for path, _ in found.unread], "unreadable")
+        found = replace(found, notes=(*found.notes, *unread))
     if photo is None and found.paths:
         photo = found.paths[0]
     if photo is not None:

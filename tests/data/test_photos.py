@@ -93,10 +93,10 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path, memory: int) -
     (tmp_path / "fox-3.png").write_bytes(b"no picture")
     found = photos(tmp_path, VIEW, LABELS, memory=memory)
     assert len(found.part) == len(found.paths) == 2
-    assert "fox-3.png" in found.notes[0]
+    assert [path.name for path, _ in found.unread] == ["fox-3.png"]
     (tmp_path / "fox-1.png").unlink()
     (tmp_path / "fox-2.png").unlink()
-    with pytest.raises(DataError, match=r"none of its 1 pictures .* fox-3\.png"):
+    with pytest.raises(DataError, match=r"none of its 1 pictures .*fox-3\.png: found text"):
         photos(tmp_path, VIEW, LABELS, memory=memory)
 
 
