@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from cnnaudit.auditing.masks import with_masks
@@ -127,9 +128,10 @@ def _of_material(classifier: Classifier, data: str | Path | Dataset | Split | Fi
     part, notes = given.part, given.notes
     if part is None or not len(part):
         raise DataError(f"{given.name} holds no picture. Give other pictures.")
-    root = folder_of(data) if isinstance(data, str | Path) else None
+    root, truth = folder_of(data) if isinstance(data, str | Path) else None, part.labels.cpu()
     if root is not None:
-        notes = (*notes, *_in_order(classifier, root, given))
+        truth, said = _by_folder(classifier, root, given, truth)
+        notes = (*notes, *said)
     else:
         _check_classes(classifier, given)
     wanted = (classifier.channels, *classifier.input_size)
@@ -140,11 +142,13 @@ def _of_material(classifier: Classifier, data: str | Path | Dataset | Split | Fi
         )
     names = tuple(_below(root, path) for path in given.paths) or tuple(map(str, range(len(part))))
     failures = tuple(ImageFailure(_below(root, path), reason) for path, reason in given.unread)
-    return Pictures(str(given.name), names, part.labels.cpu(), _reader(part), given.paths), failures, notes
+    return Pictures(str(given.name), names, truth, _reader(part), given.paths), failures, notes
 
 
-def _in_order(classifier: Classifier, root: Path, given: Material) -> tuple[str, ...]:
-    """A note where the folders, in order, are the classes of a network whose labels say nothing.
+def _by_folder(
+    classifier: Classifier, root: Path, given: Material, truth: Int64[Tensor, " n"]
+) -> tuple[Int64[Tensor, " n"], tuple[str, ...]]:
+    """The classes, and a note where the folders, by number or in order, are those of a network with nameless labels.
 
     Raises:
         DataError: the names are not the network's labels, and these say something.
@@ -152,11 +156,16 @@ def _in_order(classifier: Classifier, root: Path, given: Material) -> tuple[str,
     classes = told(given.paths, classifier.labels)
     nameless = [path for path, k in zip(given.paths, classes, strict=True) if k == UNKNOWN]
     if given.labelled and not nameless:
-        return ()
+        return truth, ()
+    nothing = _says_nothing(classifier)
     folders = sorted({_below(root, path.parent) for path in given.paths})
-    if given.labelled and _says_nothing(classifier):
+    if given.labelled and nothing:
         shown = ", ".join(folders[:_NAMED]) + ", …" * (len(folders) > _NAMED)
-        return (f"the network's labels say nothing: the folders, in order, are taken for its classes ({shown})",)
+        return truth, (f"the network's labels say nothing: the folders, in order, are taken for its classes ({shown})",)
+    names = [path.parent.name for path in given.paths]
+    if nothing and all(name.isdecimal() and int(name) < classifier.classes for name in names):
+        said = "the network's labels say nothing: the names of the folders are taken for the numbers of its classes"
+        return torch.tensor([int(name) for name in names]), (said,)
     alone = len({path.parent for path in nameless}) == 1
     raise _unknown(classifier, str(root), [path.name if alone else path.parent.name for path in nameless])
 

@@ -96,8 +96,9 @@ def test_an_unreadable_picture_is_a_row_of_its_own(tmp_path: Path, listed: bool)
     (tmp_path / "husky/3.png").write_bytes(b"no picture")
     rows = (("husky/3.png", "husky", "x"), ("husky/1.png", "husky", "y"), ("grey wolf/2.png", "grey wolf", "z"))
     data = table(tmp_path / "all.csv", ("path", "label", "site"), *rows) if listed else tmp_path
-    found, failures, _ = pictures_of(classifier(), data)
+    found, failures, notes = pictures_of(classifier(), data)
     assert len(found) == len(found.names) == len(found.paths) == 2
+    assert notes == ()  # the failure says it
     assert [failure.name for failure in failures] == ["husky/3.png"]
     if listed:
         assert found.columns == {"site": ("y", "z")}
@@ -116,6 +117,21 @@ def test_as_many_folders_of_other_names_are_not_taken_for_named_classes(tmp_path
     found, _, notes = pictures_of(classifier(labels=None), tmp_path)
     assert found.truth.tolist() == [0, 1]
     assert "cat, dog" in notes[0]
+
+
+def test_folders_that_are_numbers_are_classes_of_a_network_whose_labels_say_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "0/1.png", "3/2.png", "10/3.png")
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 20))
+    found, _, notes = pictures_of(Classifier(network, input_size=(8, 6)), tmp_path)
+    assert {name.split("/")[0]: k for name, k in zip(found.names, found.truth.tolist(), strict=True)} == {
+        "0": 0,
+        "3": 3,
+        "10": 10,
+    }
+    assert "numbers of its classes" in notes[0]
+    write(tmp_path, "20/1.png")
+    with pytest.raises(DataError, match="are no classes"):
+        pictures_of(Classifier(network, input_size=(8, 6)), tmp_path)
 
 
 def test_a_table_says_what_the_csv_module_reads_from_it(tmp_path: Path) -> None:
