@@ -44,13 +44,13 @@ def hurt(asked: Asked, cues: Sequence[_Judged]) -> Hurt:
     doubtful = tuple(cue.id for cue in unclear if _may_be_mistaken(asked, cue, right))
     if proved:
         counted = list(_by_cues(asked, proved, right))
-        telling = {found.id for _, found in _telling(asked, proved)} - {*doubtful}
-        eligible = [each for each in counted if each.finding in telling] or list(_by_class(asked, right))
+        telling = [(cue, found) for cue, found in _telling(asked, proved) if found.id not in doubtful]
+        eligible = list(_by_cues(asked, telling, right)) or list(_by_class(asked, right))
     else:
         counted = eligible = [*_by_class(asked, right), *_differing(asked, partings(asked, cues, look), right)]
     told = {each.finding for each in counted}
     unsure = [(cue, found) for cue, found in cues if found.id not in told and _is_open(found)]
-    groups = sorted((*counted, *_by_cues(asked, unsure, right)), key=_first_the_worst)
+    groups = sorted(dict.fromkeys((*counted, *_by_cues(asked, unsure, right))), key=_first_the_worst)
     worst = min((each for each in eligible if each.pictures >= LEAST), key=_first_the_worst, default=None)
     unlinked = _unlinked(asked, proved[0][0], right) if proved and proved[0][0].id not in doubtful else None
     return Hurt(tuple(groups), worst, unlinked, doubtful)
@@ -149,7 +149,7 @@ def linked_no_more(present: Bool[Tensor, " n"], truth: Int64[Tensor, " n"], righ
 
 
 def _by_cues(asked: Asked, cues: Sequence[_Judged], right: Bool[Tensor, " n"]) -> Iterator[Group]:
-    """Each class with each cue and without it; groups without a picture are left out."""
+    """Each class with each cue and without it; as a class alone, where one of the two has no picture."""
     for cue, found in cues:
         for label, places in classes(asked):
             yield from _sides(Parting(cue.present.cpu(), found.name, found.id), label, places, right)
@@ -157,10 +157,11 @@ def _by_cues(asked: Asked, cues: Sequence[_Judged], right: Bool[Tensor, " n"]) -
 
 def _sides(parting: Parting, label: str, places: Int64[Tensor, " n"], right: Bool[Tensor, " m"]) -> list[Group]:
     present = parting.present[places]
+    if not 0 < int(present.sum()) < len(places):
+        return [_group(label, label, None, right[places])]
     return [
         _group(f"{label} {word} {parting.name}", label, parting.finding, right[places[state]])
         for word, state in (("with", present), ("without", ~present))
-        if bool(state.any())
     ]
 
 

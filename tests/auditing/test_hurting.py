@@ -126,6 +126,19 @@ def test_cells_without_a_picture_are_bounded_or_nothing_is_said() -> None:
     assert found(balanced, balanced, [cue(balanced == 1)]).unlinked is None
 
 
+def test_a_class_that_always_has_a_cue_or_never_has_it_is_called_by_its_name() -> None:
+    truth = torch.tensor([0] * 40 + [1] * 40)
+    present = (truth == 1) & (torch.arange(80) % 2 == 0)
+    predicted = torch.where(torch.arange(80) < 30, 1, truth)
+    result = found(truth, predicted, [cue(present), cue(present, "water", verdict="inconclusive")])
+    assert result.worst is not None
+    assert (result.worst.name, result.worst.finding, result.worst.right) == ("husky", None, share(10, 40))
+    names = [each.name for each in result.groups]
+    assert sorted(names) == sorted(
+        ["husky", "wolf with snow", "wolf without snow", "wolf with water", "wolf without water"]
+    )
+
+
 def test_undecided_cues_make_groups_but_no_accuracy_without_the_link() -> None:
     truth, present, predicted = world(300, ACCURACIES, 0.8, 3)
     both = found(truth, predicted, [cue(present), cue(~present, "ears", verdict="inconclusive")])
