@@ -74,9 +74,10 @@ def _outcome(asked: Asked, cue: Cue) -> Outcome:
 
 
 def exchanged(put_in: Float64[np.ndarray, "n 6"], taken_out: Float64[np.ndarray, "m 6"]) -> Exchange:
-    """How often the answers go with a cue that is swapped between two pictures, as many pairs as there are.
+    """How often the answers go with a cue that leaves one picture and is in another, in pairs drawn at random.
 
-    Who goes with whom is random: the pictures are drawn at random, and each has an edit of its own.
+    It is not carried from the one to the other: both are drawn at random, each has an edit of its own, and what is put
+    in comes from any picture that has the cue, or from none.
     """
     pairs = min(len(put_in), len(taken_out))
     without, having = (rows[:pairs, 1::2].astype(bool) for rows in (put_in, taken_out))

@@ -26,7 +26,9 @@ Severity = Literal["none", "low", "medium", "high"]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A cue swapped between classes: taken out of a picture of its class, and put into one of another.
+    """A cue taken out of a picture of its class, and put into one of another, in pairs drawn at random.
+
+    What is put in need not come from the picture that the other is paired with.
 
     Attributes:
         before: pairs whose one picture, with the cue, is answered with its class, and the other, without it, is not.

@@ -69,7 +69,7 @@ class PresenceRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A finding in full; `left_out` classes are in the twin alone, and `swapped` says what swapping the cue does."""
+    """A finding in full; `left_out` classes are in the twin alone, and `swapped` tells of pairs of pictures."""
 
     facts: AuditFinding
     kind: str
@@ -180,8 +180,9 @@ def _effect(effect: Effect, axis: Axis, label: str, *, is_strongest: bool) -> Ef
 def _swapped(exchange: Exchange, label: str) -> str:
     pairs, after, placebo = numbers.count(exchange.after.n), exchange.after, numbers.share(exchange.placebo.value)
     return (
-        f"Swapped between {pairs} pictures of {label} with it and as many others without it, both answers change sides "
-        f"in {numbers.share(after.value)} of the pairs ({words.interval(after)}); with the placebos in {placebo}."
+        f"Of {pairs} pairs drawn at random, one of {label} with it and one of another class without it, both answers "
+        f"change sides in {numbers.share(after.value)} ({words.interval(after)}) when it is taken out of the one and "
+        f"put into the other; with the placebos in {placebo}."
     )
 
 
