@@ -51,7 +51,7 @@ def _changes(channels: int, height: int, width: int) -> Iterator[Changed]:
         yield Changed(f"turn by {angle:g} degrees", partial(turned, degrees=angle))
     for least, part in _BLURS if max(height, width) >= _LEAST else ():
         sigma = round(max(least, part * width), 1)
-        yield Changed(f"blur by {sigma:g} pixels", partial(_blurred, sigma=sigma))
+        yield Changed(f"blur by {sigma:g} pixel{'' if sigma == 1 else 's'}", partial(_blurred, sigma=sigma))
     for deviation in _NOISE:
         yield Changed(f"noise of {100 * deviation:g} % of white", partial(noisy, deviation=deviation))
     for quality in _QUALITIES if flat and channels in (1, 3) else ():

@@ -149,6 +149,7 @@ def facts(**changes: object) -> AuditFacts:
         robustness=(
             Robustness("unchanged", share(481, 500), share(500, 500), 500),
             Robustness("shift by 1 pixel", share(480, 500), share(499, 500), 500),
+            Robustness("left and right exchanged", share(478, 500), share(490, 500), 500),
             Robustness("JPEG, quality 20", share(402, 500), share(411, 500), 500),
         ),
         unread=(ImageFailure("wolf/broken.png", "The file is cut off after 812 of 20,112 bytes."),),
