@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def _cosine(done: float) -> float:
-    """Half a cosine down to 0 (Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, without restarts)."""
+    """Half a cosine towards 0 (Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, without restarts)."""
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -20,12 +20,15 @@ def _constant(done: float) -> float:
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": _cosine, "step": _step, "constant": _constant}
-"""By name, the share of the peak when a share of the steps behind the warm-up, from 0 to 1, is done."""
+"""By name, the share of the peak when a share of the steps behind the warm-up, from 0 to below 1, is done."""
 
 
 def learning_rate(step: int, steps: int, peak: float, *, schedule: str = "cosine", warm_up: float = 0.1) -> float:
-    """The rate in `step` (from 1) of `steps`: a linear rise to `peak` in a share `warm_up`, then the schedule."""
+    """The rate in `step` (from 1) of `steps`: a linear rise to `peak` in a share `warm_up`, then the schedule.
+
+    The cosine would be at 0 one step behind the last, so that every step learns.
+    """
     rise = max(1, round(warm_up * steps))
     if step <= rise:
         return peak * step / rise
-    return peak * SCHEDULES[schedule]((step - rise) / max(1, steps - rise))
+    return peak * SCHEDULES[schedule]((step - rise) / (steps - rise + 1))
