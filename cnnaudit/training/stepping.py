@@ -37,12 +37,14 @@ class Stepper:
         self.largest: int | None = None
         self.scaler = torch.GradScaler(device.type, enabled=dtype == torch.float16)
         self._device, self._smoothing, self._said = device, label_smoothing, said
+        normed = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+        self._smallest = 2 if normed else 1  # batch norm has no variance of one picture
 
     def step(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Update the weights from one batch of normalised pictures; mean loss and count of right answers, as tensors.
 
         Raises:
-            TrainingError: not even one picture fits into memory.
+            TrainingError: not even one picture fits into memory, or two where there is batch norm.
         """
         while True:
             try:
@@ -79,9 +81,10 @@ class Stepper:
 
     def _halve(self, batch: int) -> None:
         size = min(self.largest or batch, batch)
-        if size == 1:
+        if size <= self._smallest:
+            what = "one picture fits" if size == 1 else "two pictures, the fewest that batch norm takes, fit"
             raise TrainingError(
-                f"Not even one picture fits into the memory of {self._device}. "
+                f"Not even {what} into the memory of {self._device}. "
                 "Give a smaller --input-size, a smaller network or another --device."
             )
         self.optimizer.zero_grad()

@@ -85,6 +85,14 @@ def test_not_even_one_picture_is_an_error_that_says_what_to_do(batch):
     assert network.asked == [11, 6, 3, 2, 1]
 
 
+def test_batch_norm_is_given_two_pictures_or_more(batch):
+    network = Cramped(0)
+    network.body.append(nn.BatchNorm1d(3))
+    with pytest.raises(TrainingError, match=r"Not even two pictures, .*batch norm"):
+        stepper(network).step(*batch)
+    assert network.asked == [11, 6, 3, 2]
+
+
 def test_another_error_is_not_taken_for_a_lack_of_memory(batch):
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         stepper(Cramped(100)).step(batch[0][:, :2], batch[1])
