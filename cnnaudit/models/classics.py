@@ -24,7 +24,7 @@ def logistic(
     Raises:
         OptionError: a value is wrong, or does not fit the others.
     """
-    return classifier_of("", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    return classifier_of("logistic", "", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
 
 
 def mlp(
@@ -34,7 +34,7 @@ def mlp(
 
     407,050 parameters for ten classes of 28x28. Arguments as `logistic`.
     """
-    return classifier_of("f512 r", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    return classifier_of("mlp", "f512 r", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
 
 
 def cnn1(
@@ -51,7 +51,7 @@ def cnn1(
     Raises:
         OptionError: a value is wrong, or does not fit the others.
     """
-    return classifier_of("c32 r p", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    return classifier_of("cnn1", "c32 r p", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
 
 
 def cnn2(
@@ -61,7 +61,9 @@ def cnn2(
 
     Arguments as `cnn1`.
     """
-    return classifier_of("c32 r p c64 r p", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    return classifier_of(
+        "cnn2", "c32 r p c64 r p", labels=labels, channels=channels, size=size, pool=pool, dropout=dropout
+    )
 
 
 def conv10_20(
@@ -72,4 +74,4 @@ def conv10_20(
     8,490 parameters for ten classes of 28x28, of which 3,210 are the linear layer's. Arguments as `cnn1`.
     """
     features = "c10k5p0 r p c20k5p0 r p"
-    return classifier_of(features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    return classifier_of("conv10-20", features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)

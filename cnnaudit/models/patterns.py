@@ -63,19 +63,31 @@ def from_pattern(
 
 
 def classifier_of(
-    features: str, *, labels: int, channels: int, size: Sequence[int], pool: Pool, dropout: float
+    name: str, features: str, *, labels: int, channels: int, size: Sequence[int], pool: Pool, dropout: float
 ) -> nn.Sequential:
     """The network of a pattern with the layer for the labels, and dropout where there is any, added at its end.
+
+    Args:
+        name: of the architecture, for messages: who asks for it has not written the pattern.
 
     Raises:
         OptionError: a value is wrong, or does not fit the others.
     """
     end = f"f{known_count(labels, 'labels')}"
     dropped = "d " if known_dropout(dropout) else ""
-    pattern = f"{features} {dropped}{end}".lstrip()
-    return from_pattern(
-        pattern=pattern, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout or None
-    )
+    if known_pool(pool) != "max" and not any(layer.kind == "p" for layer in parse(features)):
+        raise OptionError(f"{name} has no pooling layer to be made {pool!r}. Leave pool out.")
+    try:
+        return from_pattern(
+            pattern=f"{features} {dropped}{end}".lstrip(),
+            labels=labels, channels=channels, size=size, pool=pool, dropout=dropout or None,
+        )  # fmt: skip
+    except OptionError as error:
+        problem, _, place = str(error).partition("\n")
+        if not place:
+            raise
+        height, width = size
+        raise OptionError(f"{name} does not fit pictures of {height}x{width}. {problem}") from None
 
 
 def _check_use(layers: Sequence[Layer], pattern: str, pool: str, dropout: float | None) -> None:

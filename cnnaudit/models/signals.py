@@ -24,7 +24,9 @@ def mnist1d_fc(
     59,065 parameters for ten classes of signals of 40. Arguments as `logistic`.
     """
     features = "f285 r f135 r f60 r"
-    return classifier_of(features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    return classifier_of(
+        "mnist1d-fc", features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout
+    )
 
 
 def mnist1d_cnn(

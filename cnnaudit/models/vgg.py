@@ -46,7 +46,7 @@ def vgg8(
     """
     base = known_count(width, "width")
     features = _FEATURES.format(base, 2 * base, 4 * base, 8 * base)
-    network = classifier_of(features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
+    network = classifier_of("vgg8", features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
     _make_quick(network)
     return network
 
