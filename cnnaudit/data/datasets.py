@@ -8,6 +8,7 @@ from cnnaudit.data.digits import digits
 from cnnaudit.data.folder import folder
 from cnnaudit.data.huskies import husky_wolf
 from cnnaudit.data.places import default_root
+from cnnaudit.data.reading import is_archive
 from cnnaudit.data.resizing import adapted, checked
 from cnnaudit.data.splits import Dataset, Drawn, Files, Request, Shape, Source, Split
 from cnnaudit.errors import OptionError, near_matches
@@ -114,7 +115,7 @@ def known_dataset(name: str) -> str:
         return name
     if name not in DATASETS:
         raise OptionError(
-            f"There is no dataset {name!r}{_no_path(name)}.{near_matches(name, DATASETS)} "
+            f"There is no dataset {name!r}{_no_path(name)}.{_meant(name) or near_matches(name, DATASETS)} "
             f"There is: {', '.join(DATASETS)}, and {FOLDER}PATH."
         )
     return name
@@ -125,3 +126,9 @@ def _no_path(name: str) -> str:
     if Path(name).is_file():
         return " (it is a file)"
     return "" if Path(name).exists() else ", nor a folder of this name"
+
+
+def _meant(name: str) -> str:
+    """A folder, or an archive of one, that is there under the name."""
+    path = Path(name).expanduser()
+    return f" Did you mean {FOLDER + name!r}?" if path.is_dir() or (path.is_file() and is_archive(path)) else ""

@@ -176,6 +176,11 @@ def test_a_name_that_is_none_is_refused(name: str, message: str) -> None:
         dataset(name, Request())
 
 
+def test_a_folder_without_the_word_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=f"Did you mean 'folder:{tmp_path}'"):
+        known_dataset(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
