@@ -71,10 +71,11 @@ class TestFacts:
     Attributes:
         name: of the test ("test"; the scenes have "holds" and "reversed").
         loss: mean cross-entropy in nats.
-        confusion: counts, row: the true class, column: the answer.
+        confusion: counts, row: the true class, column: the answer; empty where there are too many classes for it.
         classes: the accuracy of each class, in the order of the labels.
         calibration_error: expected calibration error over `reliability` (Guo et al., ICML 2017, eq. 3).
         mistakes: the most confident ones, first the worst.
+        confused: what `confusion` would hold without its zeros, where it is empty: (true class, answer, count).
     """
 
     __test__ = False  # no test case, whatever pytest makes of the name
@@ -87,6 +88,17 @@ class TestFacts:
     reliability: tuple[ReliabilityBin, ...]
     calibration_error: float
     mistakes: tuple[Mistake, ...]
+    confused: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def answers(self) -> tuple[tuple[int, int, int], ...]:
+        """The true class, the answer and the count of each pair that occurred."""
+        return self.confused or tuple(
+            (truth, answer, count)
+            for truth, row in enumerate(self.confusion)
+            for answer, count in enumerate(row)
+            if count
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

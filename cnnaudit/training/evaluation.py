@@ -14,7 +14,7 @@ from cnnaudit.memory import is_out_of_memory
 from cnnaudit.results import Mistake, TestFacts
 from cnnaudit.shapes import Photo
 from cnnaudit.training.batches import Feed
-from cnnaudit.training.metrics import calibration_error, confusion, reliability, share
+from cnnaudit.training.metrics import LARGEST_MATRIX, calibration_error, confused, confusion, reliability, share
 
 Normalise = Callable[[Tensor], Tensor]
 
@@ -60,15 +60,17 @@ def examined(
     chosen = logits.argmax(1)
     right = chosen == truth
     bins = reliability(probabilities, truth)
+    many = len(labels) > LARGEST_MATRIX
     return TestFacts(
         name=name,
         accuracy=share(int(right.sum()), len(truth)),
         loss=loss_and_accuracy(logits, truth)[0],
-        confusion=confusion(chosen, truth, len(labels)),
+        confusion=() if many else confusion(chosen, truth, len(labels)),
         classes=tuple(share(int(right[truth == k].sum()), int((truth == k).sum())) for k in range(len(labels))),
         reliability=bins,
         calibration_error=calibration_error(bins),
         mistakes=_mistakes(part, probabilities, truth, labels),
+        confused=confused(chosen, truth) if many else (),
     )
 
 

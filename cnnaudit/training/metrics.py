@@ -11,6 +11,9 @@ from cnnaudit.results import ReliabilityBin, Share
 _Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 _BINS = 15
 
+LARGEST_MATRIX = 300
+"""With more classes the matrix of confusions, which grows with their square, is kept without its zeros."""
+
 
 def share(right: int, n: int) -> Share:
     """`right` of `n` with Wilson's 95 % interval (JASA 22, 1927, p. 209)."""
@@ -26,6 +29,12 @@ def confusion(answers: Int64[Tensor, " n"], labels: Int64[Tensor, " n"], classes
     """Counts; row: the true class, column: the answer."""
     counts = torch.bincount(labels * classes + answers, minlength=classes * classes)
     return tuple(tuple(row) for row in counts.view(classes, classes).tolist())
+
+
+def confused(answers: Int64[Tensor, " n"], labels: Int64[Tensor, " n"]) -> tuple[tuple[int, int, int], ...]:
+    """The true class, the answer and the count of each pair that occurred."""
+    pairs, counts = torch.stack((labels, answers), 1).unique(dim=0, return_counts=True)
+    return tuple((truth, answer, n) for (truth, answer), n in zip(pairs.tolist(), counts.tolist(), strict=True))
 
 
 def reliability(probabilities: Float32[Tensor, "n k"], labels: Int64[Tensor, " n"]) -> tuple[ReliabilityBin, ...]:

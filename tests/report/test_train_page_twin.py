@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,14 @@ def test_counts_and_labels_come_back() -> None:
     assert [each["label"] for each in found["classes"]] == record["labels"] == list(facts(thirty()).labels)
     assert [each["right"]["n"] for each in found["classes"]] == [sum(row) for row in test.confusion]
     assert record["guessing_loss"] == math.log(30)
+
+
+def test_many_classes_are_counted_without_zeros_and_say_the_same() -> None:
+    (test,) = facts(hundred()).tests
+    sparse = twin(changed(hundred(), tests=(replace(test, confusion=(), confused=test.answers),)))
+    (dense,), (found,) = twin(hundred())["training"]["tests"], sparse["training"]["tests"]
+    assert (found["confusion"], found.pop("confused")) == ([], [list(each) for each in test.answers])
+    assert found == dense | {"confusion": []}
 
 
 @pytest.mark.parametrize("make", [mnist, signals, husky_wolf])

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
-from cnnaudit.training.metrics import calibration_error, confusion, reliability, share
+from cnnaudit.training.metrics import calibration_error, confused, confusion, reliability, share
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 10), (9912, 10000), (1, 3)])
@@ -19,6 +19,13 @@ def test_wilson_s_interval_is_scipy_s(right, n):
 
 def test_nothing_asked_says_nothing():
     assert (share(0, 0).value, share(0, 0).low, share(0, 0).high) == (0.0, 0.0, 1.0)
+
+
+def test_without_its_zeros_the_matrix_is_the_same():
+    rng = torch.Generator().manual_seed(3)
+    labels, answers = torch.randint(0, 400, (2, 300), generator=rng)
+    dense = confusion_matrix(labels, answers, labels=range(400))
+    assert confused(answers, labels) == tuple((i, j, int(dense[i, j])) for i, j in zip(*dense.nonzero(), strict=True))
 
 
 def test_confusion_is_scikit_learn_s():

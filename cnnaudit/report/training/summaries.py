@@ -1,5 +1,6 @@
 """What follows from a test's counts: the page says it, the twin holds it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,11 @@ class Confusion:
 
 def confusions(test: TestFacts, labels: Sequence[str]) -> tuple[Confusion, ...]:
     """The most frequent ones, first the worst; of equals, the one with the larger share."""
+    totals = _totals(test)
     found = [
-        Confusion(labels[truth], labels[answer], count, count / sum(row))
-        for truth, row in enumerate(test.confusion)
-        for answer, count in enumerate(row)
-        if count and truth != answer
+        Confusion(labels[truth], labels[answer], count, count / totals[truth])
+        for truth, answer, count in test.answers
+        if truth != answer
     ]
     return tuple(sorted(found, key=lambda each: (-each.count, -each.share))[:MOST_CONFUSIONS])
 
@@ -37,5 +38,13 @@ def confidence(test: TestFacts) -> float:
 
 def guessing(test: TestFacts) -> float:
     """The share that the most frequent class would get as the answer to everything."""
-    rows = [sum(row) for row in test.confusion]
-    return max(rows) / sum(rows) if sum(rows) else 0.0
+    totals = _totals(test)
+    return max(totals.values()) / totals.total() if totals else 0.0
+
+
+def _totals(test: TestFacts) -> Counter[int]:
+    """Pictures of each true class."""
+    totals: Counter[int] = Counter()
+    for truth, _, count in test.answers:
+        totals[truth] += count
+    return totals

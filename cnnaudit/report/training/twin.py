@@ -34,6 +34,7 @@ def record(training: TrainingFacts) -> dict[str, Any]:
 
 
 def _test(test: TestFacts, labels: Sequence[str]) -> dict[str, Any]:
+    """A test; of many classes "confusion" is empty, and "confused" has (true class, answer, count)."""
     return {
         "name": test.name,
         "accuracy": test.accuracy,
@@ -46,7 +47,7 @@ def _test(test: TestFacts, labels: Sequence[str]) -> dict[str, Any]:
         "reliability": test.reliability,
         "mistakes": [_mistake(each) for each in test.mistakes],
         "confusion": test.confusion,
-    }
+    } | ({"confused": test.confused} if test.confused else {})
 
 
 def _mistake(mistake: Mistake) -> dict[str, Any]:
