@@ -1,5 +1,6 @@
 """`cnnaudit train`: an architecture and a dataset in, a checkpoint and a training report out."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from cnnaudit.cli.common import OUTPUT, common_options, console, errors_end_the_
 if TYPE_CHECKING:
     from cnnaudit.training import Epoch, Progress, Step, TrainingResult
 
+_GO_ON = "it was stopped before its end; go on with the same command and --resume"
 _TESTS = {"holds": "cue holds", "reversed": "cue reversed"}
 _LOOP = (
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training pictures."),
@@ -35,6 +37,7 @@ _NETWORK = (
     click.option("--dropout", type=float, metavar="SHARE", help="Before the last layers."),
     click.option("--input-size", metavar="H[xW]", help="Resize the pictures to this."),
     click.option("--pretrained", is_flag=True, help="Start from torchvision's weights, with a new last layer."),
+    click.option("--weights", metavar="FILE", help="Pretrained weights of your own, or the name of torchvision's."),
     click.option("--freeze", metavar="PART", default="none", help="backbone: train the last layer only."),
     click.option("--unfreeze-after", type=click.IntRange(1), metavar="N", help="Train all of it after N epochs."),
 )  # fmt: skip
@@ -92,15 +95,22 @@ def train(
                 progress=progress, **options,
             )  # fmt: skip
         page = result.report().save(result.path.with_suffix(".html"))
-        for note in () if quiet else result.notes:
-            click.echo(f"note: {note}", err=True)
-        if as_json:
-            click.echo(result.report().json(), nl=False)
-            return
-        if not quiet:
-            _print(result, verbose)
-        click.echo(str(result.path))
-        click.echo(str(page))
+        _show(result, str(page), as_json=as_json, quiet=quiet, verbose=verbose)
+    if result.interrupted:
+        sys.exit(130)
+
+
+def _show(result: "TrainingResult", page: str, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    notes = result.notes if result.finished else (*result.notes, _GO_ON)
+    for note in () if quiet else notes:
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        click.echo(result.report().json(), nl=False)
+        return
+    if not quiet:
+        _print(result, verbose)
+    click.echo(str(result.path))
+    click.echo(page)
 
 
 def _names(text: str | None) -> Sequence[str] | None:

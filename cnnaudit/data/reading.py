@@ -147,7 +147,7 @@ def on_demand(path: Path, names: Sequence[Parts], found: Layout, geometry: Geome
 
     def make(indices: Sequence[int], labels: Tensor) -> Files:
         paths = tuple(path.joinpath(*names[index]) for index in indices)
-        return Files(labels, geometry.shape, partial(_read_again, paths, geometry))
+        return Files(labels, geometry.shape, partial(_read_again, paths, geometry), paths)
 
     return Pictures(names, found, broken, make)
 

@@ -69,7 +69,7 @@ def _split(split: Split | Files, *, shape: Shape, in_memory: bool) -> Split | Fi
         batches = [resized(batch, shape) for batch in split.images.split(_AT_ONCE)]
         return Split(torch.cat(batches), split.labels)
     read: Callable[[int], Tensor] = split.__getitem__ if isinstance(split, Files) else split.images.__getitem__
-    return Files(split.labels, shape, partial(_one, read, shape))
+    return Files(split.labels, shape, partial(_one, read, shape), split.paths if isinstance(split, Files) else ())
 
 
 def _one(read: Callable[[int], Tensor], shape: Shape, index: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What a dataset is: labelled pictures, in memory or read when asked for, and how a network is to see them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -50,10 +50,17 @@ class Files(torch.utils.data.Dataset[Tensor]):
         shape: of every picture.
         read: picture `i`, uint8 `c h w` (signals: float32 in [0, 1]). Worker processes get a copy of it,
             so that it must be possible to pickle.
+        paths: where each comes from, if from a file of its own.
     """
 
-    def __init__(self, labels: Int64[Tensor, " n"], shape: Shape, read: Callable[[int], Tensor]) -> None:
-        self.labels, self.shape, self._read = labels, shape, read
+    def __init__(
+        self,
+        labels: Int64[Tensor, " n"],
+        shape: Shape,
+        read: Callable[[int], Tensor],
+        paths: Sequence[Path] = (),
+    ) -> None:
+        self.labels, self.shape, self._read, self.paths = labels, shape, read, paths
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -35,7 +35,12 @@ _CLASS_KEYWORDS = ("labels", "num_classes", "classes")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """A network and what is known about it; `origin` says in words where its weights are from."""
+    """A network and what is known about it.
+
+    Attributes:
+        origin: where its weights are from, in words.
+        arguments: what its checkpoint says it is built with; None where there is no such card.
+    """
 
     network: nn.Module
     name: str
@@ -43,6 +48,7 @@ class Source:
     origin: str
     preset: Preset
     notes: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] | None = None
 
 
 @contextmanager
@@ -53,8 +59,12 @@ def seeded() -> Iterator[None]:
         yield
 
 
-def from_torchvision(name: str, given: str | Path | None, *, trust_model: bool, progress: Progress | None) -> Source:
+def from_torchvision(
+    name: str, given: str | Path | None, *, trust_model: bool, progress: Progress | None, instead: str = INSTEAD
+) -> Source:
     """A torchvision classifier with its own weights (default, or by name), a file's, or random ones.
+
+    `instead` is what the error advises where weights cannot be fetched.
 
     Raises:
         DownloadError, WeightsError, UntrustedModelError: the weights cannot be had or do not fit.
@@ -63,12 +73,12 @@ def from_torchvision(name: str, given: str | Path | None, *, trust_model: bool, 
     if given == RANDOM:
         preset = catalog.preset_of(catalog.weights_of(name)[0])
         return _random(partial(catalog.build_torchvision, name, size=preset.input_size), name, preset)
-    member = _member(name, given)
+    member = known_weights(name, given)
     if member is None:
         return _torchvision_file(name, Path(str(given)), trust_model)
     url, folder = member.url, catalog.hub_folder()
     checksum = promised_checksum(Path(url).name)
-    path = fetch(url, folder, checksum=checksum, instead=INSTEAD, progress=progress)
+    path = fetch(url, folder, checksum=checksum, instead=instead, progress=progress)
     preset = catalog.preset_of(member)
     build = partial(_torchvision, name, preset.input_size)
     fitted = _fitted(build, weights.read(path).state, name, path)
@@ -103,8 +113,12 @@ def adapted(preset: Preset, fitted: Fitted, notes: tuple[str, ...]) -> tuple[Pre
     return preset, notes
 
 
-def _member(name: str, given: str | Path | None) -> WeightsEnum | None:
-    """The weights that torchvision has under a name; None for what must be a file."""
+def known_weights(name: str, given: str | Path | None) -> WeightsEnum | None:
+    """The weights that torchvision has under a name; None for what must be a file.
+
+    Raises:
+        OptionError: it can be neither.
+    """
     members: dict[str, WeightsEnum] = {member.name: member for member in catalog.weights_of(name)}
     if given is None or str(given).upper() == "DEFAULT":
         return catalog.default_weights(name)
@@ -197,7 +211,8 @@ def _from_card(
     if asked is not None and asked != card.architecture:
         raise WeightsError(f"{path} holds weights of {card.architecture}, not of {asked}. Give --model {path}.")
     fitted = _fitted(lambda _classes: _build(card, path), state, card.architecture, path)
-    return Source(fitted.network, name, card.architecture, f"the checkpoint {path.name}", _preset(card), fitted.notes)
+    origin, preset = f"the checkpoint {path.name}", _preset(card)
+    return Source(fitted.network, name, card.architecture, origin, preset, fitted.notes, card.arguments)
 
 
 def _build(card: checkpoints.Card, path: Path) -> nn.Module:

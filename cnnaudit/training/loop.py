@@ -46,10 +46,11 @@ Progress = Callable[[Step], None]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Why a training stopped; one that is not `finished` can go on."""
+    """Why a training stopped; one that is not `finished` can go on. `interrupted`: by Ctrl-C."""
 
     words: str
     finished: bool
+    interrupted: bool = False
 
 
 class _Tally:
@@ -170,7 +171,7 @@ class Loop:
             return None
         if ending.reason is not None:
             words = f"{ending.reason}, {'after' if whole else 'in'} epoch {epoch} of {self.recipe.epochs}"
-            return Ended(words, finished=False)
+            return Ended(words, finished=False, interrupted=ending.interrupted)
         patience = self.recipe.patience
         if patience is not None and epoch - self.best_epoch >= patience:
             return Ended(f"after epoch {epoch}: no better validation for {patience} epochs", finished=True)
@@ -194,7 +195,7 @@ class Loop:
             if ending.reason is not None:
                 break
         self._check(tally.look(), epoch, step, steps)
-        self._record(epoch, tally, rate, time.perf_counter() - began)
+        self._record(epoch, tally, rate, time.perf_counter() - began, f"step {step} of {steps}")
         return step == steps
 
     def _set_rate(self, step: int, steps: int) -> float:
@@ -212,14 +213,16 @@ class Loop:
             raise TrainingError(self._diverged(f"in epoch {epoch}, step {bad} of {steps}, at learning rate {rate:.3g}"))
 
     def _diverged(self, where: str) -> str:
-        kept = f"The weights of epoch {self.best_epoch} are kept." if self.history else "No epoch was complete."
+        kept = f"The weights of epoch {self.best_epoch} are kept." if self.history else "There are no weights to keep."
         return f"The loss is not finite {where}. {kept} Try a lower learning rate than {self.recipe.learning_rate:g}."
 
-    def _record(self, epoch: int, tally: _Tally, rate: float, seconds: float) -> None:
+    def _record(self, epoch: int, tally: _Tally, rate: float, seconds: float, behind: str) -> None:
         loss, accuracy = tally.means
         checked_loss, checked = self._measured()
         if not math.isfinite(checked_loss):
-            raise TrainingError(self._diverged(f"in validation after epoch {epoch}"))
+            raise TrainingError(
+                self._diverged(f"in validation after epoch {epoch}, {behind}, at learning rate {rate:.3g}")
+            )
         self.seconds += seconds
         speed = tally.seen / seconds
         self.history.append(Epoch(epoch, loss, accuracy, checked_loss, checked, rate, seconds, speed))
@@ -260,6 +263,8 @@ class Loop:
             first_loss=self.first_loss,
             seconds=self.seconds,
             device=self._device.type,
+            torch=str(torch.__version__),
+            threads=torch.get_num_threads(),
             data=data,
             notes=notes,
         )

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 import cnnaudit
 from cnnaudit import checkpoints
 from cnnaudit.data.augmentation import SCENE_SHIFT
-from cnnaudit.data.datasets import Dataset, Drawn, Request, dataset
+from cnnaudit.data.datasets import Dataset, Drawn, Request, Split, dataset
 from cnnaudit.errors import OptionError
-from cnnaudit.loading import catalog
-from cnnaudit.loading.building import Built, build
+from cnnaudit.loading.building import Built, build, pretrained_size
 from cnnaudit.models import is_ours
 from cnnaudit.models.heads import freeze_backbone
 from cnnaudit.models.pooling import known_pool
@@ -70,7 +69,7 @@ def prepare(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Prepared:
     built = build(
         recipe.arch, labels=len(data.labels), channels=channels, size=(height, width),
         progress=_as_bytes(drawn), pool=None if recipe.pool is None else known_pool(recipe.pool),
-        dropout=recipe.dropout, pretrained=recipe.pretrained,
+        dropout=recipe.dropout, pretrained=recipe.pretrained, weights=recipe.weights,
     )  # fmt: skip
     _try(built.network, data.train.shape, recipe)
     _check_augmentation(recipe, data)
@@ -93,17 +92,33 @@ def _check_augmentation(recipe: Recipe, data: Dataset) -> None:
 
 
 def fingerprint(data: Dataset) -> str:
-    """SHA-256 of what training and validation hold: the classes' names, and each picture's class and place."""
+    """SHA-256 of what training and validation hold: the classes' names, and each picture with its class.
+
+    A picture in memory counts with its pixels, one in a file with that file's name, size and time of change.
+    """
     digest = hashlib.sha256("\0".join(data.labels).encode())
     for part in (data.train, data.validation):
         digest.update(str(part.shape).encode() + part.labels.numpy().tobytes())
+        if isinstance(part, Split):
+            digest.update(part.images.contiguous().numpy())
+        else:
+            for path in part.paths:
+                digest.update(_mark(path).encode())
     return digest.hexdigest()
+
+
+def _mark(path: Path) -> str:
+    try:
+        about = path.stat()
+    except OSError:  # whoever reads the picture says so better
+        return f"{path.name}\0gone\0"
+    return f"{path.name}\0{about.st_size}\0{about.st_mtime_ns}\0"
 
 
 def _request(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Request:
     size = recipe.input_size
     if recipe.pretrained and size is None:
-        size = catalog.preset_of(catalog.default_weights(recipe.arch)).input_size
+        size = pretrained_size(recipe.arch, recipe.weights)
     scenes: dict[str, Any] = {
         key: getattr(recipe, key) for key in ("correlation", "samples", "test_samples") if recipe.samples is not None
     }

@@ -35,6 +35,7 @@ class Recipe:
         warm_up: share of all steps in which the learning rate rises.
         augmentation: names of `cnnaudit.data.augmentation.AUGMENTATIONS`; `()` for none, None for what suits the data.
         patience: epochs without a better validation after which the training ends; None: never.
+        weights: the pretrained ones: a file, or torchvision's name of them; None: those it recommends.
         unfreeze_after: epochs in which the backbone stays as it is; None: all of them.
         half: the weights are kept in float16, which halves the file; tests measure them as they are kept.
         input_size: pictures are resized to this; None: as they are, or as pretrained weights want them.
@@ -58,6 +59,7 @@ class Recipe:
     precision: str
     patience: int | None
     pretrained: bool
+    weights: str | None
     freeze: str
     unfreeze_after: int | None
     input_size: tuple[int, int] | None
@@ -106,15 +108,19 @@ def complete(arch: str, data: str, given: Mapping[str, Any]) -> Recipe:
         UnknownModelError: there is no such architecture.
         OptionError: a value is wrong, or there is no such dataset.
     """
+    for what, text in (("architecture", arch), ("dataset", data), ("name", given.get("name") or "")):
+        if not isinstance(text, str) or "\0" in text:
+            raise OptionError(f"The {what} is {text!r}; give its name, a text.")
     known_architecture(arch)
     known_dataset(data)
     chosen = {key: value for key, value in given.items() if value is not None}
-    pretrained, optimizer = bool(given.get("pretrained")), chosen.get("optimizer")
+    pretrained, optimizer = bool(given.get("pretrained") or "weights" in chosen), chosen.get("optimizer")
     default = preset(arch, pretrained=pretrained, optimizer=optimizer)
     scenes: Mapping[str, Any] = _SCENE_DEFAULTS if data == "husky-wolf" else {}
     values: dict[str, Any] = {field.name: None for field in fields(Recipe)}
     values |= {"arch": arch, "data": data, "name": default_name(arch, data)}
-    values |= asdict(default) | dict(scenes) | chosen
+    values |= asdict(default) | dict(scenes) | chosen | {"pretrained": pretrained}
+    values["seed"] = given.get("seed", default.seed)  # None is none, and no default
     if values["optimizer"] == "sgd" and values["momentum"] is None:
         values["momentum"] = 0.9
     recipe = Recipe(**values)
@@ -145,6 +151,10 @@ def _check(recipe: Recipe) -> None:
         )
     if recipe.pretrained and is_ours(recipe.arch):
         raise OptionError(f"{recipe.arch} has no pretrained weights; torchvision's classifiers do. Leave it out.")
+    if recipe.weights is not None and recipe.weights.lower() == "none":
+        raise OptionError(
+            "--weights none are no pretrained ones. Leave --weights and --pretrained out for random ones."
+        )
     if recipe.freeze != "none" and not recipe.pretrained:
         raise OptionError("--freeze backbone keeps the backbone's random weights for ever; add --pretrained.")
     if recipe.data != "husky-wolf" and (odd := [key for key in SCENES if getattr(recipe, key) is not None]):
@@ -167,15 +177,23 @@ def _check_choices(recipe: Recipe) -> None:
 def _check_ranges(recipe: Recipe) -> None:
     for label in ("epochs", "batch_size", "patience", "unfreeze_after"):
         value = getattr(recipe, label)
-        if value is not None and value < 1:
-            raise OptionError(f"The {label.replace('_', ' ')} is {value}; give a whole number from 1 up.")
-    if not 0 < recipe.learning_rate < math.inf:
-        raise OptionError(f"The learning rate is {recipe.learning_rate}; give a number above 0.")
-    if not 0 <= recipe.weight_decay < math.inf:
-        raise OptionError(f"The weight decay is {recipe.weight_decay}; give a number from 0 up.")
+        if value is not None and not (_is_whole(value) and value >= 1):
+            raise OptionError(f"The {label.replace('_', ' ')} is {value!r}; give a whole number from 1 up.")
+    if not (_is_number(recipe.learning_rate) and 0 < recipe.learning_rate < math.inf):
+        raise OptionError(f"The learning rate is {recipe.learning_rate!r}; give a number above 0.")
+    if not (_is_number(recipe.weight_decay) and 0 <= recipe.weight_decay < math.inf):
+        raise OptionError(f"The weight decay is {recipe.weight_decay!r}; give a number from 0 up.")
     for label in ("momentum", "warm_up", "label_smoothing", "dropout"):
         value = getattr(recipe, label)
-        if value is not None and not 0 <= value < 1:
-            raise OptionError(f"The {label.replace('_', ' ')} is {value}; give a number from 0 to below 1.")
-    if not 0 <= recipe.seed < 2**63:
-        raise OptionError(f"The seed is {recipe.seed}; give a whole number from 0 to 2**63 - 1.")
+        if value is not None and not (_is_number(value) and 0 <= value < 1):
+            raise OptionError(f"The {label.replace('_', ' ')} is {value!r}; give a number from 0 to below 1.")
+    if not (_is_whole(recipe.seed) and 0 <= recipe.seed < 2**63):
+        raise OptionError(f"The seed is {recipe.seed!r}; give a whole number from 0 to 2**63 - 1.")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -19,6 +19,8 @@ from cnnaudit.training.randomness import determinism, own_randomness
 from cnnaudit.training.recipe import Recipe, complete
 from cnnaudit.training.session import Session, TrainingResult
 
+_NOTHING = "there was nothing to resume: trained from the first epoch"
+
 
 @memory.kept()
 def train(
@@ -45,6 +47,7 @@ def train(
     patience: int | None = None,
     time_limit: float | None = None,
     pretrained: bool = False,
+    weights: str | Path | None = None,
     freeze: str = "none",
     unfreeze_after: int | None = None,
     input_size: int | tuple[int, int] | None = None,
@@ -86,12 +89,15 @@ def train(
         patience: epochs without a better validation after which the training ends.
         time_limit: seconds after which it ends, the epoch under way included.
         pretrained: start from torchvision's weights, with a new last layer.
+        weights: a file to take them from (ours, or one of weights alone), or torchvision's name of them; with
+            it, `pretrained` need not be given.
         freeze: "backbone" trains the last layer only, in the first `unfreeze_after` epochs or in all.
         input_size: height and width that pictures are resized to, or one number for both.
         deterministic: float32, and only operations that repeat to the bit on an accelerator; they may be slower.
         half: keep the weights in float16, which halves the file; they are tested as they are kept.
         resume: go on behind the last whole epoch of an earlier training of the same recipe that was
-            stopped. On the CPU the result has the bits of an uninterrupted one.
+            stopped. On the CPU, with as many threads and the same torch, the result has the bits of an
+            uninterrupted one.
         correlation: of background and class in the husky-wolf scenes, from 0 to 1.
         samples, test_samples: how many scenes to draw.
         device: "cpu", "cuda", "cuda:N", "mps", or "auto" for the accelerator where there is one.
@@ -115,25 +121,26 @@ def train(
             "learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "schedule": schedule,
             "warm_up": warm_up, "label_smoothing": label_smoothing, "dropout": dropout, "pool": pool,
             "augmentation": None if augmentation is None else tuple(augmentation), "precision": precision,
-            "patience": patience, "pretrained": pretrained, "freeze": freeze, "unfreeze_after": unfreeze_after,
-            "input_size": size, "deterministic": deterministic, "half": half, "correlation": correlation,
-            "samples": samples, "test_samples": test_samples,
+            "patience": patience, "pretrained": pretrained, "weights": None if weights is None else str(weights),
+            "freeze": freeze, "unfreeze_after": unfreeze_after, "input_size": size, "deterministic": deterministic,
+            "half": half, "correlation": correlation, "samples": samples, "test_samples": test_samples,
         },
     )  # fmt: skip
-    if time_limit is not None and not time_limit > 0:
-        raise OptionError(f"The time limit is {time_limit:g} s; give a number above 0.")
+    if time_limit is not None and not (isinstance(time_limit, int | float) and time_limit > 0):
+        raise OptionError(f"The time limit is {time_limit!r} s; give a number above 0.")
     place = loading.resolve_device(device)
     paths = Paths.of(Path(out), recipe.name)
     earlier = _earlier(paths, recipe) if resume else _refuse_to_lose(paths)
     started, clock = datetime.now(UTC), time.perf_counter()
     with ExitStack() as stack:
-        stack.enter_context(own_randomness(seed, place))
+        stack.enter_context(own_randomness(recipe.seed, place))
         stack.enter_context(determinism(deterministic))
         prepared = prepare(recipe, Path(data_root) if data_root else None, _as_progress(progress, recipe.epochs))
         if recipe.augmentation is None:
             recipe = replace(recipe, augmentation=prepared.data.augmentation)
         end = stack.enter_context(ending(time_limit, clock))
-        return Session(recipe, prepared, paths, place, progress, earlier).run(end, started)
+        aside = (_NOTHING,) if resume and earlier is None else ()
+        return Session(recipe, prepared, paths, place, progress, earlier, aside).run(end, started)
 
 
 def _earlier(paths: Paths, recipe: Recipe) -> snapshots.Snapshot | None:

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from cnnaudit import checkpoints, inspection, loading
 from cnnaudit.classifier import Classifier
-from cnnaudit.errors import OptionError, TrainingError
-from cnnaudit.memory import is_out_of_memory
+from cnnaudit.errors import TrainingError
 from cnnaudit.provenance import run_facts
 from cnnaudit.results import Epoch, Fact, Report, RunFacts, TestFacts, TrainingFacts
 from cnnaudit.training import logs, precision, snapshots
@@ -34,6 +33,7 @@ from cnnaudit.training.preparing import (
 )
 from cnnaudit.training.randomness import random_state, set_random_state
 from cnnaudit.training.recipe import Recipe
+from cnnaudit.training.wording import changes, explained, remarks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,8 @@ class TrainingResult:
         best_epoch: the one whose weights were kept: the most accurate in validation, of equals the one with the
             lowest loss.
         ended: why it stopped, in words.
+        finished: False where it was stopped, and the same call with `resume=True` goes on.
+        interrupted: by Ctrl-C.
         tests: what each of the dataset's tests found.
         path: of the checkpoint; its log lies beside it.
         notes: what the reader must know.
@@ -56,6 +58,8 @@ class TrainingResult:
     history: tuple[Epoch, ...]
     best_epoch: int
     ended: str
+    finished: bool
+    interrupted: bool
     tests: tuple[TestFacts, ...]
     path: Path
     notes: tuple[str, ...]
@@ -85,9 +89,11 @@ class Session:
         device: torch.device,
         progress: Progress | None,
         earlier: snapshots.Snapshot | None,
+        aside: tuple[str, ...] = (),
     ) -> None:
         self.recipe, self.prepared, self.paths, self.device = recipe, prepared, paths, device
-        self.notes: list[str] = [*prepared.data.notes, *_remarks(recipe)]
+        self.aside = aside  # on this call; the network is the same without
+        self.notes: list[str] = [*prepared.data.notes, *prepared.built.notes, *remarks(recipe)]
         self.network = prepared.built.network
         self.start = first_filters(self.network, prepared.shape)
         layout = layout_for(self.network, device)
@@ -114,11 +120,13 @@ class Session:
             )
         if earlier.data != self._data:
             raise TrainingError(
-                f"{self.recipe.data} is no longer what it was when {self.paths.snapshot} was written. Train anew."
+                f"{self.recipe.data} is no longer what it was when {self.paths.snapshot} was written. "
+                "Train anew, with another --name or without that file."
             )
         self.loop.restore(earlier)
         self.start = earlier.start
-        self.notes += [note for note in earlier.notes if note not in self.notes]
+        notes = (*earlier.notes, *changes(earlier))
+        self.notes += [note for note in notes if note not in self.notes]
         set_random_state(earlier.randomness, self.device)
 
     def run(self, end: Ending, started: datetime) -> TrainingResult:
@@ -138,9 +146,11 @@ class Session:
             history=tuple(self.loop.history),
             best_epoch=self.loop.best_epoch,
             ended=ended.words,
+            finished=ended.finished,
+            interrupted=ended.interrupted,
             tests=tests,
             path=self.paths.checkpoint,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self.aside),
             run=run,
             facts=self._facts(classifier, ended.words, tests),
         )
@@ -157,14 +167,20 @@ class Session:
         except TrainingError as error:
             self._diverged(str(error))
             raise
-        except RuntimeError as error:
-            raise _explained(error, self.recipe, self.device) from error
+        except (RuntimeError, ValueError) as error:
+            self._clear()
+            raise explained(error, self.recipe, self.device) from error
 
     def _diverged(self, reason: str) -> None:
         """Leave the reason in the log, and nothing that would only diverge again."""
         if self.loop.history:
             self._write_log(f"stopped: {reason}", ())
         self.paths.snapshot.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        """Delete a snapshot without an epoch: to begin again loses nothing."""
+        if not self.loop.history:
+            self.paths.snapshot.unlink(missing_ok=True)
 
     def _keep(self, whole: bool) -> None:
         """Write what an epoch has brought: the weights if they are the best so far, the log, and where it stands."""
@@ -251,20 +267,3 @@ class Session:
 
 def _facts_of(recipe: Recipe) -> dict[str, Fact]:
     return {key: value for key, value in asdict(recipe).items() if value is not None}
-
-
-def _remarks(recipe: Recipe) -> list[str]:
-    """What a reader of the curves must know."""
-    if not recipe.label_smoothing:
-        return []
-    return [f"the loss in training counts targets smoothed by {recipe.label_smoothing:g}; in validation it does not"]
-
-
-def _explained(error: RuntimeError, recipe: Recipe, device: torch.device) -> Exception:
-    """An error of torch as one that says what to do, where that is known."""
-    first = str(error).partition("\n")[0]
-    if recipe.deterministic and "determinis" in str(error):
-        return OptionError(f"{recipe.arch} cannot be trained with --deterministic on {device} ({first}). Leave it out.")
-    if is_out_of_memory(error):
-        return TrainingError(f"The memory of {device} does not suffice ({first}). Give a smaller --batch-size.")
-    return error

@@ -10,7 +10,7 @@ from torch import Tensor
 from cnnaudit.errors import TrainingError
 from cnnaudit.files import replacing
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,9 @@ class Snapshot:
         first_loss: of the untrained network in validation.
         seconds: spent so far.
         device: its kind.
-        data: fingerprint of the pictures' classes and their order.
+        torch: its version.
+        threads: of torch on the CPU, on which the order of its sums depends.
+        data: fingerprint of the pictures and their classes, in their order.
         notes: what the reader must know.
     """
 
@@ -47,6 +49,8 @@ class Snapshot:
     first_loss: float
     seconds: float
     device: str
+    torch: str
+    threads: int
     data: str
     notes: list[str]
 
@@ -67,10 +71,10 @@ def read(path: Path) -> Snapshot:
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
         version = record.pop("format")
-        snapshot = Snapshot(**record)
+        snapshot = Snapshot(**record) if version == _FORMAT else None
     except Exception as error:  # torch.load has many ways to fail, and no common base for them
         reason = str(error).partition("\n")[0]
         raise TrainingError(f"{path} cannot be resumed from ({reason}). Delete it and train anew.") from error
-    if version != _FORMAT:
+    if snapshot is None:
         raise TrainingError(f"{path} is of format {version}, not {_FORMAT}. Delete it and train anew.")
     return snapshot

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -44,8 +46,8 @@ def test_every_option_arrives(asked):
         "vgg8 --data toy --data-root there --epochs 2 --batch-size 4 --optimizer sgd --lr 0.01 --momentum 0.8 "
         "--weight-decay 0.1 --schedule step --warm-up 0.2 --label-smoothing 0.1 --augment crop,flip "
         "--precision float32 --patience 3 --time-limit 60 --deterministic --half --resume --pool blur --dropout 0.4 "
-        "--input-size 32x48 --pretrained --freeze backbone --unfreeze-after 1 --correlation 0.5 --samples 10 "
-        "--test-samples 20 --seed 3 --device cpu --out here --name mine"
+        "--input-size 32x48 --pretrained --weights mine.pth --freeze backbone --unfreeze-after 1 "
+        "--correlation 0.5 --samples 10 --test-samples 20 --seed 3 --device cpu --out here --name mine"
     )
     CliRunner().invoke(train, arguments.split())
     assert asked == [
@@ -54,9 +56,9 @@ def test_every_option_arrives(asked):
             "learning_rate": 0.01, "momentum": 0.8, "weight_decay": 0.1, "schedule": "step", "warm_up": 0.2,
             "label_smoothing": 0.1, "augmentation": ("crop", "flip"), "precision": "float32", "patience": 3,
             "time_limit": 60.0, "deterministic": True, "half": True, "resume": True, "pool": "blur", "dropout": 0.4,
-            "input_size": (32, 48), "pretrained": True, "freeze": "backbone", "unfreeze_after": 1,
-            "correlation": 0.5, "samples": 10, "test_samples": 20, "seed": 3, "device": "cpu", "out": "here",
-            "name": "mine",
+            "input_size": (32, 48), "pretrained": True, "weights": "mine.pth", "freeze": "backbone",
+            "unfreeze_after": 1, "correlation": 0.5, "samples": 10, "test_samples": 20, "seed": 3, "device": "cpu",
+            "out": "here", "name": "mine",
         }
     ]  # fmt: skip
 
@@ -112,6 +114,23 @@ def test_quiet_leaves_the_paths_verbose_adds_the_epochs_json_is_the_twin(toy, tm
     assert verbose.startswith("epoch   1  loss ")
     assert "pictures/s" in verbose.splitlines()[0]
     assert json.loads(run(*common, "--json").stdout) == json.loads((tmp_path / "cnn2-toy.json").read_text())
+
+
+@pytest.mark.parametrize(("interrupted", "code"), [(True, 130), (False, 0)], ids=["Ctrl-C", "the time limit"])
+def test_what_was_stopped_is_written_and_says_how_to_go_on(toy, tmp_path, monkeypatch, interrupted, code):
+    def presses(arch, *, progress, **options):
+        def press(step):
+            if step.epoch == 2 and interrupted:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return _real_train(arch, progress=press, **(options if interrupted else options | {"time_limit": 1e-6}))
+
+    monkeypatch.setattr(training, "train", presses)
+    done = run("cnn2", "--data", "toy", "--epochs", "3", "--out", str(tmp_path), "--device", "cpu")
+    assert done.exit_code == code, done.output
+    assert "go on with the same command and --resume" in done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "cnn2-toy.html")
+    assert {"cnn2-toy.html", "cnn2-toy.safetensors", "cnn2-toy.resume"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_an_error_is_one_line_and_exit_code_2(asked):

@@ -15,8 +15,10 @@ import toys
 
 from cnnaudit import checkpoints, loading, training
 from cnnaudit.data import datasets
+from cnnaudit.data.splits import Files
 from cnnaudit.errors import OptionError, TrainingError
 from cnnaudit.training.paths import Paths
+from cnnaudit.training.preparing import fingerprint
 from cnnaudit.training.snapshots import read, write
 
 CHOICES = {"data": "toy", "epochs": 5, "batch_size": 16, "device": "cpu", "dropout": 0.3, "seed": 2}
@@ -79,6 +81,7 @@ def test_ctrl_c_ends_after_the_step_and_keeps_the_best(moving_toy, tmp_path):
     result = training.train("cnn2", out=tmp_path, progress=press, **CHOICES)
     assert signal.getsignal(signal.SIGINT) is before
     assert result.ended.startswith("interrupted")
+    assert (result.finished, result.interrupted) == (False, True)
     assert len(result.history) == 3
     assert result.test_accuracy == result.tests[0].accuracy.value
     assert loading.load(result.path, device="cpu").labels == toys.LABELS
@@ -144,6 +147,47 @@ def test_other_pictures_are_refused(moving_toy, tmp_path, monkeypatch):
         training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
 
 
+def test_the_same_classes_with_other_pixels_are_refused(moving_toy, tmp_path, monkeypatch):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(2), **CHOICES)
+    made = toys.dataset(augmentation=("crop", "flip"))
+    made.train.images[7, 0, 0, 0] += 1
+    monkeypatch.setitem(datasets.DATASETS, "toy", toys.source(made))
+    with pytest.raises(TrainingError, match="no longer what it was"):
+        training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+
+
+def test_a_file_is_known_by_its_name_size_and_time(tmp_path):
+    paths = [tmp_path / f"{index}.png" for index in range(2)]
+    for path in paths:
+        path.write_bytes(b"a picture")
+    made = toys.dataset(streamed=True)
+    files = replace(made, train=Files(torch.tensor([0, 1]), (1, 8, 8), made.train.__getitem__, paths))
+    before = fingerprint(files)
+    assert fingerprint(files) == before
+    os.utime(paths[1], (0, 0))
+    touched = fingerprint(files)
+    paths[1].unlink()
+    assert len({before, touched, fingerprint(files)}) == 3
+
+
+def test_other_threads_go_on_and_say_so(moving_toy, tmp_path):
+    with pytest.raises(Stopped):
+        training.train("cnn2", out=tmp_path, progress=stop_at(3), **CHOICES)
+    path = Paths.of(tmp_path, "cnn2-toy").snapshot
+    write(path, replace(read(path), threads=torch.get_num_threads() + 1))
+    result = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert len(result.notes) == 1
+    assert result.notes[0].startswith(f"went on behind epoch 2 with {torch.get_num_threads()} threads of torch ")
+    assert "not the bits" in checkpoints.read_card(result.path).training["notes"][0]
+
+
+def test_nothing_to_resume_is_said_and_changes_nothing(whole, tmp_path):
+    result = training.train("cnn2", out=tmp_path, resume=True, **CHOICES)
+    assert result.notes == ("there was nothing to resume: trained from the first epoch",)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+
+
 def test_another_device_is_refused(moving_toy, tmp_path):
     with pytest.raises(Stopped):
         training.train("cnn2", out=tmp_path, progress=stop_at(2), **CHOICES)
@@ -166,6 +210,7 @@ def test_a_short_memory_is_remembered(moving_toy, tmp_path):
 def test_a_time_limit_ends_it_and_keeps_the_best(moving_toy, tmp_path):
     result = training.train("cnn2", out=tmp_path, time_limit=0.5, **(CHOICES | {"epochs": 100_000}))
     assert result.ended.startswith("after the time limit of 0.5 s")
+    assert (result.finished, result.interrupted) == (False, False)
     assert 1 <= len(result.history) < 100_000
     card = checkpoints.read_card(result.path)
     assert card is not None
@@ -216,6 +261,7 @@ sys.path[:0] = {path!r}
 import toys
 from cnnaudit import training
 from cnnaudit.data import datasets
+from cnnaudit.data.splits import Files
 import torch
 torch.set_num_threads(1)
 datasets.DATASETS["toy"] = toys.source(toys.dataset(augmentation=("crop", "flip")))

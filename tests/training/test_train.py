@@ -151,7 +151,9 @@ def diverging(monkeypatch, bad):
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_rate(toy, tmp_path, monkeypatch):
     diverging(monkeypatch, 2)
-    with pytest.raises(TrainingError, match=r"in epoch 1, step 2 of 8, at learning rate 0\.01\. No epoch was complete"):
+    with pytest.raises(
+        TrainingError, match=r"in epoch 1, step 2 of 8, at learning rate 0\.01\. There are no weights to keep"
+    ):
         training.train("diverging", out=tmp_path, **TOY)
     assert list(tmp_path.iterdir()) == []
 
@@ -167,6 +169,12 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(toy, tmp_path, mo
     assert card is not None
     assert card.training["kept_epoch"] == 1
     assert len(list(csv.DictReader(paths.csv.read_text().splitlines()))) == 1
+
+
+def test_a_loss_that_is_not_finite_in_validation_names_the_step_and_the_rate_too(toy, tmp_path):
+    words = r"in validation after epoch 1, step 1 of 1, at learning rate 1e\+20\. There are no weights to keep"
+    with pytest.raises(TrainingError, match=words):
+        training.train("cnn2", out=tmp_path, optimizer="sgd", **(TOY | {"learning_rate": 1e20, "batch_size": 120}))
 
 
 def test_losses_looked_at_in_groups_name_the_same_step(toy, tmp_path, monkeypatch):
@@ -286,7 +294,24 @@ def test_mistakes_are_the_most_confident_wrong_answers(toy, tmp_path):
         ({"unfreeze_after": 2}, OptionError, "nothing is frozen"),
         ({"samples": 100}, OptionError, "--samples belong to the husky-wolf scenes"),
         ({"time_limit": 0.0}, OptionError, "time limit is 0"),
+        ({"time_limit": "60"}, OptionError, "time limit is '60'"),
         ({"seed": -1}, OptionError, "seed is -1"),
+        ({"seed": None}, OptionError, "seed is None"),
+        ({"seed": 1.5}, OptionError, r"seed is 1\.5"),
+        ({"epochs": 1.5}, OptionError, r"epochs is 1\.5"),
+        ({"patience": 1.5}, OptionError, r"patience is 1\.5"),
+        ({"batch_size": True}, OptionError, "batch size is True"),
+        ({"learning_rate": "0.1"}, OptionError, r"learning rate is '0\.1'"),
+        ({"weight_decay": "0.1"}, OptionError, r"weight decay is '0\.1'"),
+        ({"dropout": "0.1"}, OptionError, r"dropout is '0\.1'"),
+        ({"data": 3}, OptionError, "dataset is 3"),
+        ({"arch": 3}, OptionError, "architecture is 3"),
+        ({"name": 3}, OptionError, "name is 3"),
+        ({"name": "a\0b"}, OptionError, "give its name"),
+        ({"name": "a" * 300}, OptionError, r"No file can be called 'a{40}….*--name"),
+        ({"name": "a" * 240}, OptionError, "No file can be called"),
+        ({"arch": "logistic", "pool": "blur"}, OptionError, "^logistic has no pooling layer"),
+        ({"arch": "cnn2", "data": "signals"}, OptionError, r"^cnn2 does not fit pictures of 1x40\.[^\n]*$"),
         ({"arch": "vgg11"}, OptionError, "vgg11 cannot take the 3 x 8 x 8 pictures of toy.*--input-size"),
         ({"seed": 2**64}, OptionError, "seed is"),
         ({"augmentation": ("scene",), "arch": "mnist1d-cnn", "data": "signals"}, OptionError, "too small"),
@@ -318,6 +343,13 @@ def test_a_last_batch_of_one_picture_joins_the_one_before(toy, tmp_path):
     assert (parts(3, 2), parts(1, 5), parts(4, 2), parts(5, 1)) == ([3], [1], [2, 2], [1] * 5)
     result = training.train("[c4 b r p]*3 f4", out=tmp_path, **(TOY | {"batch_size": 17, "epochs": 1}))
     assert math.isfinite(result.history[0].loss)
+
+
+@pytest.mark.parametrize("arch", ["vgg8", "f8 b r f4"])
+def test_batch_norm_refuses_batches_of_one_picture(toy, tmp_path, arch):
+    with pytest.raises(OptionError, match=r"no variance of one picture.*--batch-size 2"):
+        training.train(arch, out=tmp_path, name="one", **(TOY | {"batch_size": 1}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bfloat16_trains_and_is_recorded(toy, tmp_path):
@@ -381,7 +413,7 @@ def test_blur_pooling_travels_in_the_checkpoint(toy, tmp_path):
     assert any("Blur" in type(module).__name__ for module in loading.load(result.path).network.modules())
 
 
-def test_digits_are_learned_offline_in_seconds(tmp_path):
+def test_digits_are_learned_offline(tmp_path):
     result = training.train("cnn2", data="digits", out=tmp_path, device="cpu")
     assert result.test_accuracy >= 0.97
     assert result.tests[0].accuracy.n == 360

@@ -7,7 +7,7 @@ import torch
 from torchvision import models as zoo
 
 from cnnaudit import loading, training
-from cnnaudit.errors import DownloadError
+from cnnaudit.errors import CnnAuditError, DownloadError
 from cnnaudit.loading import catalog
 
 CHOICES = {"data": "toy", "epochs": 2, "batch_size": 40, "device": "cpu", "pretrained": True, "input_size": 32}
@@ -76,6 +76,35 @@ def test_weights_that_cannot_be_had_are_an_error_before_the_training(toy, tmp_pa
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     weights = type(catalog.default_weights("resnet18"))
     monkeypatch.setattr(weights, "url", property(lambda _self: "http://127.0.0.1:9/resnet18-0.pth"))
-    with pytest.raises(DownloadError, match="resnet18-0"):
+    with pytest.raises(DownloadError, match=r"resnet18-0(.|\n)*--weights FILE, or leave --pretrained out"):
         training.train("resnet18", out=tmp_path, **CHOICES)
     assert not list(tmp_path.glob("resnet18*"))
+
+
+def test_pretrained_weights_can_come_from_a_file(toy, tmp_path, resnet):
+    torch.save({"state_dict": resnet}, tmp_path / "mine.pth")
+    own = training.train("resnet18", out=tmp_path / "own", **(CHOICES | {"epochs": 1}))
+    given = CHOICES | {"epochs": 1, "pretrained": False, "weights": tmp_path / "mine.pth"}
+    result = training.train("resnet18", out=tmp_path / "given", **given)
+    assert result.classifier.facts().sha256 == own.classifier.facts().sha256
+    assert f"--pretrained --weights {tmp_path / 'mine.pth'}" in result.run.command
+    assert any("mine.pth names no preprocessing" in note for note in result.notes)
+
+
+def test_a_checkpoint_of_ours_passes_on_its_backbone(toy, tmp_path, resnet):
+    first = training.train("resnet18", out=tmp_path / "a", pool="blur", **(CHOICES | {"input_size": 40, "epochs": 1}))
+    choices = CHOICES | {"epochs": 1, "input_size": None, "weights": first.path, "freeze": "backbone"}
+    second = training.train("resnet18", out=tmp_path / "b", **choices)
+    before = {key: value for key, value in first.classifier.network.state_dict().items() if not key.startswith("fc.")}
+    assert changed(second, before) == set()
+    assert second.classifier.input_size == (40, 40), "as the checkpoint has it"
+    assert any("Blur" in type(module).__name__ for module in second.classifier.network.modules())
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [("none", "no pretrained ones"), ("IMAGENET1K_V9", "Did you mean 'IMAGENET1K_V1'"), ("gone.pth", "gone.pth")],
+)
+def test_weights_that_are_none_are_refused(toy, tmp_path, weights, words):
+    with pytest.raises(CnnAuditError, match=words):
+        training.train("resnet18", out=tmp_path, **(CHOICES | {"weights": weights}))
