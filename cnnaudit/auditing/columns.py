@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from cnnaudit.report import numbers
+
 _VALUES = 20  # that a column of words may have
 _RARE = 5  # pictures with a value below which it is not looked at
 _EMPTY = ("", "na", "n/a", "null", "none", "nan", "?")  # among numbers; of words, `none` is one
@@ -40,9 +42,9 @@ def _named(column: str) -> str:
 
 
 def _values(name: str, cells: Sequence[str]) -> dict[str, Float[np.ndarray, " n"]]:
-    numbers = _numbers(cells)
-    if numbers is not None:
-        return {name: numbers}
+    values = _numbers(cells)
+    if values is not None:
+        return {name: values}
     words = np.array(cells)
     return {f"{name} = {value}": (words == value).astype(float) for value in _common(cells)}
 
@@ -60,8 +62,8 @@ def _why_not(cells: Sequence[str]) -> str | None:
     if len(known) > _VALUES:
         word = next(cell for cell in filled if not _is_number(cell))
         return (
-            f"it has {len(known):,} values, {word!r} among them, which is no number; words are looked at where there "
-            f"are at most {_VALUES}"
+            f"it has {numbers.count(len(known))} values, {word!r} among them, which is no number; words "
+            f"are looked at where there are at most {_VALUES}"
         )
     return None if _common(cells) else f"none of its values is there in {_RARE} pictures"
 

@@ -66,8 +66,8 @@ def unlike(before: Outcome, now: Outcome, skipped: Iterable[str]) -> tuple[str, 
     if before.pictures[:2] != now.pictures[:2]:
         was, count = before.pictures[:2]
         notes.append(
-            f"The earlier audit is of {count:,} pictures of {was}, this one of {now.pictures[1]:,} of "
-            f"{now.pictures[0]}: what has changed may be the pictures."
+            f"The earlier audit is of {numbers.count(count)} pictures of {was}, this one of "
+            f"{numbers.count(now.pictures[1])} of {now.pictures[0]}: what has changed may be the pictures."
         )
     missing = ", ".join(skipped)
     if missing:
@@ -153,7 +153,7 @@ def _share(what: str, was: Share, now: Share) -> Iterator[tuple[int, str]]:
 
 
 def _interval(share: Share) -> str:
-    return f"{numbers.share(share.value)} ({words.interval(share)}, n = {share.n:,})"
+    return f"{numbers.share(share.value)} ({words.interval(share)}, n = {numbers.count(share.n)})"
 
 
 def _change(change: Change) -> str:

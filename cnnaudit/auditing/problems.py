@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnaudit.auditing.alike import Prints, identical, nearly, prints
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.report.numbers import count
 from cnnaudit.results.audits import Problem
 from cnnaudit.shapes import Photo, Pixels
 
@@ -52,7 +53,8 @@ def _listed(asked: Asked, kind: Kind, groups: Sequence[Sequence[int]]) -> Iterat
     order = sorted(range(len(groups)), key=lambda k: (not across[k], groups[k][0]))
     same = "the same pixel by pixel" if kind == "duplicate" else "nearly the same"
     if len(groups) > _LISTED:
-        yield _rest(kind, f"{len(groups):,} groups of pictures are {same}, {sum(across):,} of them across classes")
+        found = f"{count(len(groups))} groups of pictures are {same}, {count(sum(across))} of them across classes"
+        yield _rest(kind, found)
     for rank, group in enumerate(groups[k] for k in order[:_LISTED]):
         labels = list(dict.fromkeys(asked.classifier.labels[truth[place]] for place in group))
         where = f"in {len(labels)} classes, {_and(labels)}" if len(labels) > 1 else f"all {labels[0]}"
@@ -68,7 +70,7 @@ def _mislabelled(asked: Asked) -> Iterator[Problem]:
     margin = sure - survey.truthful.numpy()
     order = doubted[np.argsort(-margin[doubted], kind="stable")]
     if len(order) > _LISTED:
-        yield _rest("mislabelled", f"{len(order):,} pictures have a label that the network disbelieves")
+        yield _rest("mislabelled", f"{count(len(order))} pictures have a label that the network disbelieves")
     for rank, place in enumerate(order[:_LISTED].tolist()):
         answer, label = labels[said[place]], labels[truth[place]]
         sentence = (
@@ -94,8 +96,8 @@ def _problem(asked: Asked, kind: Kind, sentence: str, group: Sequence[int], rank
     return Problem(kind, sentence, tuple(pictures.names[place] for place in named), labels, samples)
 
 
-def _rest(kind: Kind, count: str) -> Problem:
-    return Problem(kind, f"{count}; {_LISTED} follow.", (), ())
+def _rest(kind: Kind, found: str) -> Problem:
+    return Problem(kind, f"{found}; {_LISTED} follow.", (), ())
 
 
 def _samples(asked: Asked, places: Sequence[int]) -> tuple[Photo, ...]:

@@ -23,6 +23,7 @@ from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed, Tinted
 from cnnaudit.auditing.surroundings import around, of_surroundings
 from cnnaudit.auditing.together import Together, together
 from cnnaudit.auditing.wording import called
+from cnnaudit.report import numbers
 from cnnaudit.results.audits import CuePatch, Operation
 from cnnaudit.shapes import Pixels
 
@@ -210,8 +211,8 @@ def _evidence(
     )
     words = _called(asked, link)
     yield (
-        f"{words[0].upper()}{words[1:]}: {int(link.present[own].sum()):,} of {int(own.sum()):,} pictures "
-        f"of {label}, {int(link.present[~own].sum()):,} of {int((~own).sum()):,} others."
+        f"{words[0].upper()}{words[1:]}: {_of(link.present, own)} pictures of {label}, "
+        f"{_of(link.present, ~own)} others."
     )
     score = _swayed(link, asked)
     if score is not None:
@@ -227,6 +228,10 @@ def _evidence(
         )
     if not operations:
         yield "It cannot be changed in the pixels, so it is not tested whether the network leans on it."
+
+
+def _of(present: np.ndarray, side: np.ndarray) -> str:
+    return f"{numbers.count(int(present[side].sum()))} of {numbers.count(int(side.sum()))}"
 
 
 def _called(asked: Asked, link: Link) -> str:

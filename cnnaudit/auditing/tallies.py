@@ -9,6 +9,7 @@ from cnnaudit.auditing.pictures import Pictures, chosen
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import DataError, ImageError, ModelError
+from cnnaudit.report.numbers import count, percent
 from cnnaudit.results import ClassFacts, ImageFailure, Share
 from cnnaudit.training.metrics import share
 
@@ -79,9 +80,10 @@ def few(classifier: Classifier, classes: tuple[ClassFacts, ...]) -> tuple[str, .
         return _few_of_some(classes)
     low = share(middle, middle).low
     return (
-        f"There are {sum(counts):,} pictures of {len(counts):,} of the network's {classifier.classes:,} classes, "
-        f"{middle:,} of the middle one: so few a class settle little. A class with {middle:,} of {middle:,} answered "
-        f"rightly may be answered rightly as seldom as {low:.0%}, and what goes with a class may do so by chance.",
+        f"There are {count(sum(counts))} pictures of {count(len(counts))} of the network's {count(classifier.classes)} "
+        f"classes, {count(middle)} of the middle one: so few a class settle little. A class with {count(middle)} of "
+        f"{count(middle)} answered rightly may be answered rightly as seldom as {percent(low)}, and what goes with a "
+        "class may do so by chance.",
     )
 
 
@@ -89,10 +91,10 @@ def _few_of_some(classes: tuple[ClassFacts, ...]) -> tuple[str, ...]:
     small = sorted((each for each in classes if each.pictures < _FEW), key=lambda each: each.pictures)
     if not small:
         return ()
-    named = ", ".join(f"{each.label} ({each.pictures:,})" for each in small[:_NAMED])
-    more = f" and {len(small) - _NAMED:,} more" if len(small) > _NAMED else ""
+    named = ", ".join(f"{each.label} ({count(each.pictures)})" for each in small[:_NAMED])
+    more = f" and {count(len(small) - _NAMED)} more" if len(small) > _NAMED else ""
     have, them = ("has", "it") if len(small) == 1 else ("have", "them")
     return (
-        f"{len(small):,} of {len(classes):,} classes {have} fewer than {_FEW} pictures: {named}{more}. "
+        f"{count(len(small))} of {count(len(classes))} classes {have} fewer than {_FEW} pictures: {named}{more}. "
         f"What is said of {them} settles little.",
     )

@@ -110,7 +110,7 @@ def test_names_are_carried_to_cues_that_are_surely_the_same() -> None:
 
 def test_other_pictures_and_missing_parts_are_noted() -> None:
     notes = unlike(of(), of(pictures=90), ["interventions"])
-    assert "2,000 pictures" in notes[0] and "90" in notes[0]
+    assert "2\u202f000 pictures" in notes[0] and "90" in notes[0]
     assert "interventions" in notes[1]
 
 
