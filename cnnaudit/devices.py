@@ -54,6 +54,13 @@ class Form:
         return pictures.to(self.dtype or classifier.dtype).contiguous(memory_format=self.memory_format)
 
     @property
+    def words(self) -> str:
+        """What is unlike the network as it is."""
+        words = [str(self.dtype).removeprefix("torch.")] if self.dtype else []
+        words += ["channels last"] * self.channels_last + ["folded batch normalisation"] * bool(self.folded)
+        return " with ".join(words)
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """Of the pictures that the network is given."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
@@ -64,10 +71,15 @@ AS_IS = Form()
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """The fastest form of the network's own precision, and the one of less that is faster still, if any."""
+    """The fastest form of the network's own precision, and the one of less that is faster still, if any.
+
+    Attributes:
+        refused: forms that are faster still, but gave other scores, or scores that are not finite.
+    """
 
     exact: Form = AS_IS
     reduced: Form | None = None
+    refused: tuple[Form, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +177,7 @@ def _fastest(bench: "_Bench") -> Forms:
         if bench.time(candidate) < _REDUCED_FASTER * bench.seconds[exact]:
             reduced = candidate
             break
-    return Forms(exact, reduced)
+    return Forms(exact, reduced, bench.refused(exact))
 
 
 class _Bench:
@@ -179,11 +191,17 @@ class _Bench:
         self.classifier, self.probe, self.count = classifier, probe, count
         self.expected = classifier.read(classifier.network(probe.clone()), len(probe))
         self.seconds: dict[Form, float] = {}
+        self._wrong: dict[Form, float] = {}  # what those take that disagree
         self.time(AS_IS)
 
     def foldable(self) -> tuple[Pair, ...]:
         network = self.classifier.network
         return foldable(network, lambda: network(self.probe[:1].clone()))
+
+    def refused(self, exact: Form) -> tuple[Form, ...]:
+        """The forms that are faster than this one by as much as is asked of them, but disagree."""
+        least = {form: _FASTER if form.dtype is None else _REDUCED_FASTER for form in self._wrong}
+        return tuple(form for form, share in least.items() if self._wrong[form] < share * self.seconds[exact])
 
     def time(self, form: Form) -> float:
         try:
@@ -203,7 +221,10 @@ class _Bench:
             times.append(time.perf_counter() - started)
         finite = bool(scores.isfinite().all())
         agrees = form.dtype is not None or agreement(scores, self.expected).within(EXACT)
-        return min(times) if finite and agrees else math.inf
+        if not (finite and agrees):
+            self._wrong[form] = min(times)
+            return math.inf
+        return min(times)
 
 
 def synchronise(device: torch.device) -> None:

@@ -99,6 +99,28 @@ def test_a_form_that_fails_or_disagrees_is_never_chosen(always: None, monkeypatc
     chosen = found(classifier("in_place"))
     assert chosen is not None
     assert not chosen.exact.folded
+    assert {(form.channels_last, bool(form.folded)) for form in chosen.refused} == {(False, True), (True, True)}
+
+
+def test_only_what_would_be_faster_is_refused(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "foldable", lambda *_: (("block", "norm"),))  # which gives other scores
+    monkeypatch.setattr(devices, "_FASTER", 0.0)
+    chosen = found(classifier("in_place"))
+    assert chosen is not None
+    assert chosen.refused == ()
+
+
+def test_less_precision_that_overflows_is_refused(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Large(InPlace):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * 1e6
+
+    monkeypatch.setattr(devices, "_reduced_types", lambda _: (torch.float16,))
+    monkeypatch.setattr(devices, "_REDUCED_FASTER", math.inf)
+    chosen = found(Classifier(seeded(Large), input_size=(32, 40)))
+    assert chosen is not None
+    assert chosen.reduced is None
+    assert [form.dtype for form in chosen.refused if form.dtype] == [torch.float16]
 
 
 def test_forms_are_measured_once(always: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def shapley_attribution(fit: Fit, found: Regions, copies: Copies, samples: int) 
         notes=(*found.notes, *late_note(copies, samples), *unsettled_note(unsettled), *copies.notes),
         unsettled=unsettled_map(found, unsettled),
         regions=found.labels,
-        forward_passes=copies.done,
+        forward_passes=copies.asked,
     )
 
 

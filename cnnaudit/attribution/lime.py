@@ -86,7 +86,7 @@ def lime(
         notes=(*found.notes, *_notes(fit, copies, (found.count, samples), classic), *copies.notes),
         unsettled=None if classic else unsettled_map(found, fit.unsettled()),
         regions=found.labels,
-        forward_passes=copies.done,
+        forward_passes=copies.asked,
     )
 
 

@@ -57,7 +57,7 @@ def occlusion(
         to_heatmap(_average(edges, scores[0] - scores[1:], (height, width))),
         facts={"window": window, "stride": stride, "windows": len(edges), "precision": copies.precision_used},
         notes=copies.notes,
-        forward_passes=copies.done,
+        forward_passes=copies.asked,
     )
 
 

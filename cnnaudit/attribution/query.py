@@ -15,7 +15,7 @@ from cnnaudit import hooks
 from cnnaudit.attribution.layers import find_layer, find_module, is_spatial
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import LayerError, MethodError, NotApplicableError, NotFiniteError
-from cnnaudit.perturbation import Budget, Copies, Precision
+from cnnaudit.perturbation import Answers, Budget, Copies, Precision
 from cnnaudit.results import Attribution, Target
 from cnnaudit.shapes import Heatmap, Labelled, Logits, Marked, Pixels
 
@@ -43,6 +43,7 @@ class Query:
         image_id: what stands for the picture in the random seed (its content's hash).
         shared: True when several methods will ask, so that one full backward pass serves all.
         budget: the time for the explanation under way, and who is told how far it is.
+        answers: what is known of altered copies of this picture, where several classes are explained there.
     """
 
     classifier: Classifier
@@ -53,6 +54,7 @@ class Query:
     image_id: str = ""
     shared: bool = False
     budget: Budget = field(default_factory=Budget)
+    answers: Answers | None = None
     forward_passes: int = 0
     _input_gradient: Tensor | None = field(default=None, init=False)
     _layer_maps: LayerMaps | None = field(default=None, init=False)
@@ -127,7 +129,7 @@ class Query:
         """Copies of the picture, partly replaced by `hidden`, and their scores, within the budget."""
         return Copies(
             self.classifier, self.pixels, hidden, expected=expected, precision=precision, batch=batch,
-            budget=self.budget,
+            budget=self.budget, answers=self.answers,
         )  # fmt: skip
 
     def generator(self, method: str) -> torch.Generator:

@@ -127,7 +127,7 @@ def _attribution(sums: _Sums, keep: float, copies: Copies, samples: int) -> Attr
         facts=facts,
         notes=(*late_note(copies, samples), *_notes(signal), *copies.notes),
         parts={"standard error": to_heatmap(error)},
-        forward_passes=copies.done,
+        forward_passes=copies.asked,
     )
 
 

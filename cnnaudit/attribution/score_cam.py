@@ -65,7 +65,7 @@ def score_cam(
         },
         notes=(*_late(copies, wanted), *copies.notes),
         layer=name,
-        forward_passes=query.forward_passes - fresh + copies.done,
+        forward_passes=query.forward_passes - fresh + copies.asked,
     )
 
 

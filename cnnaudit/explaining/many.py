@@ -23,7 +23,7 @@ from cnnaudit.errors import (
     OutOfTimeError,
 )
 from cnnaudit.explaining.one import OptionMap, Progress, Step, check_methods, explained, told
-from cnnaudit.perturbation import Budget
+from cnnaudit.perturbation import Answers, Budget
 from cnnaudit.pictures import Picture, opened
 from cnnaudit.provenance import run_facts
 from cnnaudit.results import (
@@ -69,7 +69,8 @@ def explain_all(
         classifier: the network.
         images: files, `Image`s, arrays or pixels, or one of them.
         methods: names in `METHODS`; by default all of them.
-        target: a label, an index, or `"top3"` for the first three choices, each explained.
+        target: a label, an index, or `"top3"` for the first three choices, each explained; altered pictures
+            that are the same for all are asked about once.
         versus, layer, seed: as in `explain`.
         options: the options of each method, by its name.
         command: how the reader can make the report again.
@@ -123,10 +124,12 @@ class _Task:
         predictions = tuple(self.classifier.predict(pixels))
         shared = sum(METHODS[name].shares_gradient for name in self.names) > 1
         found: list[Explanation | Declined] = []
-        for goal in _targets(self.classifier, predictions, *self.wanted):
+        goals = _targets(self.classifier, predictions, *self.wanted)
+        answers = Answers() if len(goals) > 1 else None
+        for goal in goals:
             query = Query(
                 self.classifier, pixels, goal, layer=self.layer, seed=self.about[0].seed, image_id=picture.sha256,
-                shared=shared,
+                shared=shared, answers=answers,
             )  # fmt: skip
             found += [self._answer(query, picture, predictions[:5], name) for name in self.names]
         made = tuple(answer for answer in found if isinstance(answer, Explanation))

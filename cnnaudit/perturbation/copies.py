@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from cnnaudit.classifier import Classifier
-from cnnaudit.devices import AS_IS, Form, agreement, forms, limit
+from cnnaudit.devices import AS_IS, Form, Forms, agreement, forms, limit
 from cnnaudit.errors import NotFiniteError, OptionError, OutOfTimeError
 from cnnaudit.hooks import preserved_randomness
 from cnnaudit.memory import is_out_of_memory
+from cnnaudit.perturbation.answers import Answer, Answers, digest
 from cnnaudit.perturbation.budget import Budget
 from cnnaudit.perturbation.loop import BatchSize, Loop
-from cnnaudit.perturbation.masks import Masks, Windows
+from cnnaudit.perturbation.masks import Grid, Masks, Segments, Windows
 from cnnaudit.perturbation.stage import Stage, by_patches
 from cnnaudit.shapes import Logits, Pixels
 
@@ -21,6 +22,7 @@ Precision = Literal["auto", "float32"]
 """`auto` takes bfloat16 or float16 where that is faster and agrees; `float32` only changes layout and form."""
 
 _PROBED = 4  # copies whose scores must agree before another form is used
+_DIGESTED = Segments | Windows | Grid  # masks that are told apart by what they hold
 _FIXED = {"cpu": 16}  # copies at once where nothing is measured; 64 on other devices
 _GROWING = {"cpu": (8, 32)}  # the first size and the largest where batches are timed; 32 and 512 on others
 
@@ -44,6 +46,7 @@ class Copies:
         precision: how exact scores must be.
         batch: copies sent through the network at once; by default what is fastest.
         budget: the time there is, and who is told how far it is.
+        answers: what is known of copies of this picture; a block that is known there is not asked about again.
 
     Raises:
         OptionError: picture and fill differ in shape, or a number makes no sense.
@@ -59,6 +62,7 @@ class Copies:
         precision: Precision = "auto",
         batch: int | None = None,
         budget: Budget | None = None,
+        answers: Answers | None = None,
     ) -> None:
         if len(pixels) != 1 or pixels.shape != fill.shape:
             raise OptionError(
@@ -71,6 +75,10 @@ class Copies:
         self._loop = Loop(size, classifier.device, expected=expected, budget=budget)
         self._stage: Stage | None = None
         self._notes: list[str] = []
+        self._types: dict[str, None] = {}  # of the numbers, in the order in which they were used
+        self._answered = 0
+        self._answers = answers
+        self._about = "" if answers is None else digest(self._kept, self._fill, precision, expected)
 
     def scores(self, masks: Masks) -> Logits:
         """The logits of one copy for each mask, `n k`, float32, on the CPU.
@@ -107,7 +115,12 @@ class Copies:
 
     @property
     def done(self) -> int:
-        """Copies scored so far."""
+        """Copies scored so far, those included whose scores were known."""
+        return self._answered
+
+    @property
+    def asked(self) -> int:
+        """Copies sent through the network so far, those included that overflowed and were sent again."""
         return self._loop.done
 
     @property
@@ -117,37 +130,61 @@ class Copies:
 
     @property
     def precision_used(self) -> str:
-        """The type of the numbers that the network was run in, such as `float32`."""
-        form = AS_IS if self._stage is None else self._stage.form
-        return str(form.dtype or self.classifier.dtype).removeprefix("torch.")
+        """The type of the numbers that the network was run in, such as `float32`, or `float16 and float32`."""
+        return " and ".join(self._types) or self._type(AS_IS)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader should know: a faster form that did not agree, memory that ran out."""
-        return (*self._notes, *self._loop.notes)
+        return tuple(dict.fromkeys((*self._notes, *self._loop.notes)))
 
     def _scores(self, masks: Masks) -> Logits:
         if not len(masks) or masks.size != tuple(self._kept.shape[2:]):
             raise OptionError(
                 f"{len(masks)} masks of {masks.size} were given for a picture of {tuple(self._kept.shape[2:])}."
             )
+        known = self._answers if isinstance(masks, _DIGESTED) else None
+        logits = self._asked(masks) if known is None else self._remembered(masks, known)
+        self._answered += len(logits)
+        return logits
+
+    def _remembered(self, masks: Masks, answers: Answers) -> Logits:
+        """What is known of these copies, or else what the network says, known from now on."""
+        key = digest(self._about, masks)
+        answer = answers.recall(key)
+        if answer is None:
+            logits = self._asked(masks)
+            if len(logits) == len(masks):  # else time was up
+                answers.keep(key, Answer(logits, tuple(self._types), self.notes, torch.get_rng_state()))
+            return logits
+        self._notes += answer.notes
+        self._types |= dict.fromkeys(answer.types)
+        torch.set_rng_state(answer.randomness)
+        return answer.logits
+
+    def _asked(self, masks: Masks) -> Logits:
         with torch.no_grad():
             stage = self._stage_for(masks)
             logits = self._loop.run(len(masks), lambda start, stop: stage.scores(masks, start, stop, self._room))
         if bool(logits.isfinite().all()):
+            if stage is self._stage:
+                self._types[self._type(stage.form)] = None
             return logits
         if stage.form.dtype is None:
             raise NotFiniteError(
                 f"{self.classifier.name} gives scores that are not finite for some copies of this picture; it "
                 "overflows or divides by zero there. Try another fill."
             )
-        self._notes.append(f"{self.precision_used} overflows on some copies, so the network is run as it is.")
+        self._notes.append(f"{self._type(stage.form)} overflows on some copies, so the network is run as it is.")
         self._stage = self._in(AS_IS)
-        return self._scores(masks)
+        return self._asked(masks)
 
     @property
     def _room(self) -> int:
         return self._loop.batch.size
+
+    def _type(self, form: Form) -> str:
+        return str(form.dtype or self.classifier.dtype).removeprefix("torch.")
 
     def _stage_for(self, masks: Masks) -> Stage:
         if self._stage is None and len(masks) >= _PROBED:
@@ -175,6 +212,7 @@ class Copies:
         found = forms(self.classifier, probe, self._loop.expected)
         if found is None:
             return plain
+        self._notes += _refused(found, reduced=self.precision == "auto")
         wanted = (found.reduced, found.exact) if self.precision == "auto" else (found.exact,)
         stage = self._first_that_agrees([form for form in wanted if form], plain, probe)
         if isinstance(masks, Windows):
@@ -205,6 +243,13 @@ class Copies:
         except Exception:  # the network may have been taken apart since its forms were measured
             return None
         return stage if agreement(scores, expected).within(limit(form)) else None
+
+
+def _refused(found: Forms, *, reduced: bool) -> Iterator[str]:
+    """What measuring has found to be faster, and did not take; types of less precision only if asked for."""
+    names = [form.words for form in found.refused if reduced or form.dtype is None]
+    if names:
+        yield f"Faster here, but not used, as it gives other scores or overflows: {'; '.join(names)}."
 
 
 def _disagrees(form: Form) -> str:

@@ -13,7 +13,7 @@ from model_state import differences, model_state
 from networks import ARCHITECTURES, InPlace, classifier, picture, seeded
 from torch import Tensor, nn
 
-from cnnaudit import Classifier, devices
+from cnnaudit import Classifier, devices, explain
 from cnnaudit.devices import Form, Forms
 from cnnaudit.errors import MethodError, NotFiniteError, OptionError, OutOfTimeError
 from cnnaudit.fills import filled
@@ -351,7 +351,41 @@ def test_overflow_of_less_precision_falls_back_and_the_reader_is_told(monkeypatc
     masks = Segments(segments().regions, shown)
     scores, copies = scored(clf, masks)
     assert copies.notes == ("float16 overflows on some copies, so the network is run as it is.",)
+    assert (copies.done, copies.asked, copies.precision_used) == (37, 2 * 37, "float32")
     torch.testing.assert_close(scores, one_by_one(clf, x, filled(x, "grey"), masks))
+
+
+def test_what_was_answered_before_an_overflow_counts_once_and_its_type_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Later(nn.Module):
+        """Overflows float16 where the upper left corner is hidden."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = (x[:, 0, 0, 0] == 0.5).to(x.dtype)
+            return torch.stack([x.mean((1, 2, 3)) + hidden * 60000 * 2, x[:, 1, 9, 9]], 1)
+
+    in_forms(monkeypatch, devices.AS_IS, Form(torch.float16))
+    clf, x, shown = Classifier(Later(), input_size=SIZE), picture(SIZE), segments().shown.clone()
+    shown[:, 0] = True
+    hidden = shown.clone()
+    hidden[:, 0] = False
+    with borrowed(clf.network):
+        copies = Copies(clf, x, filled(x, "grey"), expected=100)
+        answers = list(copies.stream(Segments(segments().regions, each) for each in (shown, hidden)))
+    assert [len(answer) for answer in answers] == [37, 37]
+    assert (copies.done, copies.asked) == (74, 37 + 2 * 37)
+    assert copies.precision_used == "float16 and float32"
+    why = explain(clf, x, method="lime", options={"samples": 200, "segments": 12, "segmentation": "grid"})
+    assert why.facts["samples"] == 200 < why.forward_passes
+
+
+def test_a_form_that_is_faster_but_gave_other_scores_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = (Form(channels_last=True), Form(torch.float16, channels_last=True))
+    monkeypatch.setattr("cnnaudit.perturbation.copies.forms", lambda *_: Forms(refused=refused))
+    said = "Faster here, but not used, as it gives other scores or overflows: channels last"
+    for precision, more in (("float32", ""), ("auto", "; float16 with channels last")):
+        assert scored(classifier("in_place"), segments(), precision=precision)[1].notes == (f"{said}{more}.",)
 
 
 def test_batches_grow_while_that_is_faster(measured: None, monkeypatch: pytest.MonkeyPatch) -> None:
