@@ -239,8 +239,8 @@ def _cue(asked: Asked, scenery: Scenery, layer: str, cluster: _Cluster) -> Cue |
         return None
     where = _LookedAt(asked.classifier, layer, label)
     views = scenery.views(donors)
-    share = on_object(views, where)
-    looks = described(views, where, around=share < 0.5)
+    share = on_object(scenery, views, where)
+    looks = described(views, where, around=share is not None and share < 0.5)
     name = asked.classifier.labels[label]
     area = float(np.mean([where(view).mean() for view in views]))
     return Cue(

@@ -174,7 +174,10 @@ def _apart(asked: Asked, cue: Cue) -> int:
 
 def _nature_of_part(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
     if cue.object_share is None:
-        return "undecided", ()
+        return "undecided", (
+            "In most pictures nothing is seen to stand before a background: whether it is part of the object, a person "
+            "must say. Masks would tell.",
+        )
     share_of = f"{cue.object_share:.0%} of it lies on what stands before the background"
     if cue.object_share < _BESIDE:
         return "shortcut", (f"It belongs to the surroundings: {share_of}.",)

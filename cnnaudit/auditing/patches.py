@@ -69,8 +69,11 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
     donors = _donors(asked, own, sample, _COPIES if found.copied else _DONORS)
     without = tuple(place for place in sample if found.absent[place])
     some = scenery.views(donors[:_LOOKED_AT])
-    share = 1 - found.outer if asked.pictures.masks is None else on_object(some, found.where)
-    looks = described(some, found.where, around=share < 0.5)
+    share = on_object(scenery, some, found.where)
+    if share is not None and asked.pictures.masks is None:
+        share = 1 - found.outer  # of all pictures that have it
+    around = share is not None and share < 0.5
+    looks = described(some, found.where, around=around)
     return Cue(
         id=f"{looks.kind}-{found.node}-{slug(asked.classifier.labels[found.label])}",
         kind=looks.kind,
@@ -78,7 +81,7 @@ def _cue(asked: Asked, scenery: Scenery, sample: Sequence[int], found: Candidate
         label=found.label,
         present=torch.from_numpy(found.present),
         association=found.association,
-        edit=Pasting(scenery, found.where, share < 0.5, donors, without),
+        edit=Pasting(scenery, found.where, around, donors, without),
         attribution=None if np.isnan(found.attribution) else found.attribution,
         object_share=share,
         area=found.area,
@@ -96,8 +99,12 @@ def _donors(asked: Asked, own: Bool[np.ndarray, " n"], sample: Sequence[int], fe
     return tuple(sorted((*held, *drawn(asked, others, max(0, fewest - len(held))))))
 
 
-def on_object(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]]) -> float:
-    """The share of the cue that does not lie on the surroundings."""
+def on_object(
+    scenery: Scenery, views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]]
+) -> float | None:
+    """The share of the cue that does not lie on the surroundings; None where nothing tells these from objects."""
+    if not scenery.tells:
+        return None
     shown = [(where(view), view.ground) for view in views]
     whole = sum(int(cue.sum()) for cue, _ in shown)
     return sum(int((cue & ~ground).sum()) for cue, ground in shown) / max(1, whole)

@@ -1,6 +1,6 @@
 """Fixed places: what is at one place in pictures of a class, a watermark, a border or a ruler, however faint."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from cnnaudit.auditing.candidates import FEWEST
 from cnnaudit.auditing.cues import Cue, slug
 from cnnaudit.auditing.cutting import cut, drawn
 from cnnaudit.auditing.interventions import screened
-from cnnaudit.auditing.looks import Looks, described
+from cnnaudit.auditing.looks import Looks, beside, described
 from cnnaudit.auditing.pasting import Pasting
 from cnnaudit.auditing.patches import on_object, patches_of
 from cnnaudit.auditing.place_statistics import Place, batches, places, small
@@ -25,8 +25,10 @@ _TRIED = 12
 _CUES = 4
 _DONORS = 64
 _CUT = 100  # pictures whose parts say what is surroundings
-_SAME = 0.5
-"""Variance of the detail among pictures, of the energy of its mean, below which it is the same in all of them."""
+_SAME, _MORE = 0.5, 1 / 40
+"""Variance of the detail among pictures, in energies of its mean, below which it is the same in all of them: by itself,
+and of what it is elsewhere in them, since parts of objects that are all placed alike are much the same too."""
+_FAINTEST = 1 / 255  # root mean square of detail, below which a place is plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,9 +105,9 @@ def _cue(asked: Asked, scenery: Scenery, seen: _Seen) -> Cue:
     where = _At(_full(place.inside, asked.classifier.input_size))
     donors, without = (drawn(asked, side, _DONORS) for side in (present & own, ~present & ~own))
     views = scenery.views(donors)
-    share = on_object(views, where)
-    looks = described(views, where, around=share < 0.5)
-    same = looks.copied or _same(views, place)
+    share = on_object(scenery, views, where)
+    looks = described(views, where, around=share is not None and share < 0.5)
+    same = looks.copied or _same(views, where, place)
     label = asked.classifier.labels[place.label]
     return Cue(
         id=f"place-{place.peak[0]}-{place.peak[1]}-{slug(label)}",
@@ -130,13 +132,20 @@ def _evidence(looks: Looks, same: bool) -> tuple[str, ...]:
     return (*looks.evidence, "It is a copy, if a faint one: the fine detail there is all but the same.")
 
 
-def _same(views: Sequence[View], place: Place) -> bool:
-    """Whether the detail at the place is much the same in these pictures: what single ones add is less than it."""
+def _same(views: Sequence[View], where: Callable[[View], Bool[np.ndarray, "h w"]], place: Place) -> bool:
+    """Whether the detail at the place is much the same in these pictures: what single ones add is less than it.
+
+    And far less than elsewhere in them.
+    """
     if len(views) < FEWEST:
         return False
     values = small(torch.from_numpy(np.stack([view.pixels for view in views])))
     detail = values[:, values.shape[1] // 2 :, torch.from_numpy(place.inside)].flatten(1).double()
-    return float(detail.var(0).sum()) < _SAME * float((detail.mean(0) ** 2).sum())
+    energy = detail.mean(0).square()
+    if float(energy.mean().sqrt()) < _FAINTEST:
+        return False
+    varies = float(detail.var(0).sum() / energy.sum())
+    return varies < min(_SAME, _MORE * beside([(view, where(view)) for view in views]))
 
 
 def _full(inside: Bool[np.ndarray, "u v"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

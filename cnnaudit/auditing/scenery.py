@@ -19,6 +19,8 @@ from cnnaudit.data.augmentation import as_pixels
 
 KINDS = 32
 _STARTS: Any = 3  # annotated as a word
+_OUTER = 0.5  # of a kind's area in segments that reach the border: more, and it is ground
+_WHOLE = 0.95  # of a picture that is ground: more, and nothing stands before it
 _SEAM = 64  # one pixel of widening for so many of the shorter side
 
 
@@ -30,12 +32,15 @@ class Kinds:
         middle, scale: that a row of numbers is normalised with.
         centres: of the kinds.
         outer: the share of each kind's area that lies in segments which reach the picture's border.
+        figures: whether something stands before the ground in most of the pictures they were learned from; where
+            objects fill the frame, or are of one tone with what is behind them, no part says what it belongs to.
     """
 
     middle: Float32[np.ndarray, " e"]
     scale: Float32[np.ndarray, " e"]
     centres: Float32[np.ndarray, "k e"]
     outer: Float32[np.ndarray, " k"]
+    figures: bool = True
 
     def of(self, part: Segmented) -> Int64[np.ndarray, " s"]:
         """The kind of each segment of a picture."""
@@ -75,7 +80,15 @@ def kinds_of(parts: Sequence[Segmented], seed: int) -> Kinds:
     touching = np.concatenate([part.border for part in parts]) > 0
     whole = np.bincount(kinds, areas, len(found.cluster_centers_))
     outer = np.bincount(kinds, areas * touching, len(whole)) / np.maximum(whole, 1e-12)
-    return Kinds(middle.astype(np.float32), scale, found.cluster_centers_.astype(np.float32), outer.astype(np.float32))
+    owners = np.repeat(np.arange(len(parts)), [len(part.area) for part in parts])
+    ground = np.bincount(owners, areas * (touching & (outer > _OUTER)[kinds]))
+    return Kinds(
+        middle.astype(np.float32),
+        scale,
+        found.cluster_centers_.astype(np.float32),
+        outer.astype(np.float32),
+        bool(np.median(ground) < _WHOLE),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -156,6 +169,11 @@ class Scenery:
         self._outlines: dict[int, _Outlines] = {}
         self._holding = Holding[View]() if holding is None else holding
 
+    @property
+    def tells(self) -> bool:
+        """Whether views say what is ground and what is not: by masks, or as the pictures are made."""
+        return self.pictures.masks is not None or self.kinds.figures
+
     def views(self, places: Sequence[int]) -> list[View]:
         """The pictures at these places."""
         wanted = dict.fromkeys(places)
@@ -173,7 +191,7 @@ class Scenery:
     def hold(self, place: int, part: Segmented) -> None:
         """Keep how a picture was cut."""
         kinds = self.kinds.of(part)
-        outer = (part.border > 0) & (self.kinds.outer[kinds] > 0.5)
+        outer = (part.border > 0) & (self.kinds.outer[kinds] > _OUTER)
         packed = zlib.compress(part.labels.tobytes(), 1)
         self._outlines[place] = _Outlines(packed, part.labels.shape, kinds.astype(np.uint8), outer)
 

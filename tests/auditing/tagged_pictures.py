@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import sklearn.cluster  # noqa: F401 (its first import draws random numbers, of which the state is compared)
 import torch
+import torch.nn.functional as F
 from made_up import clouds
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from cnnaudit import Classifier
@@ -64,6 +66,13 @@ class Breaking(Reddish):
 def grey(count: int, *, size: int = 32, seed: int = 0) -> Tensor:
     """Smooth grey pictures: nothing in them is red."""
     return clouds(count, size=size, channels=1, seed=seed).expand(-1, 3, -1, -1).clone()
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    """Scikit-learn's handwritten 0 and 1, 360 of them, enlarged to `1 32 32`; they fill their frames."""
+    images, truth = load_digits(n_class=2, return_X_y=True)
+    small = torch.from_numpy(images).float().view(-1, 1, 8, 8) / 16
+    return F.interpolate(small, (32, 32), mode="bilinear"), torch.from_numpy(truth)
 
 
 def classifier(network: nn.Module, pixels: Tensor) -> Classifier:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from tagged_pictures import digits
 
-from cnnaudit.auditing.looks import Looks, described
+from cnnaudit.auditing.looks import Looks, beside, described
 from cnnaudit.auditing.scenery import View
 
 BOX = (slice(20, 40), slice(16, 40))
@@ -58,6 +59,27 @@ def test_a_tag_in_too_few_pictures_is_not_said_to_be_in_all() -> None:
     patches = 0.5 + 0.2 * draw.standard_normal((30, 3, 20, 24))
     patches[:6] = tag()
     assert not looks(patches).copied
+
+
+def test_parts_of_objects_that_all_stand_alike_are_no_copies() -> None:
+    """Many zeros have all but the same left side: nobody put it there."""
+    pixels, truth = digits()
+    sides = np.zeros((32, 32), np.uint8)
+    sides[:, :12] = 1
+    views = [View(each.numpy(), sides, sides, sides == 0) for each in pixels[truth == 0]]
+    found = described(views, lambda view: view.labels == 1, around=False)
+    assert beside([(view, view.labels == 1) for view in views]) < 1.5
+    assert not found.copied and not any("copy" in each for each in found.evidence)
+
+
+def test_pictures_of_nothing_in_common_differ_without_end_beside_a_cue() -> None:
+    noise = np.random.default_rng(0).random((200, 1, 32, 32)).astype(np.float32)
+    same = np.zeros((32, 32), np.uint8)
+    same[4:12, 4:12] = 1
+    noise[:, :, 4:12, 4:12] = tag(1)[:, :8, :8]
+    shown = [(View(each, same, same, same == 0), same == 1) for each in noise]
+    assert beside(shown) > 50
+    assert beside([(view, ~mask) for view, mask in shown]) < 1e-9
 
 
 def test_plain_patches_of_one_colour_are_no_copies() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from made_up import clouds
-from tagged_pictures import Convolutional, asked
+from tagged_pictures import Convolutional, asked, digits
 from torch import Tensor, nn
 
 from cnnaudit.auditing import interventions
@@ -66,6 +66,16 @@ def test_a_faint_mark_is_found_where_it_is_and_confirmed(share: float) -> None:
     by_hand = [torch.sigmoid(torch.tensor(120 * 0.1 - 6.0)), torch.sigmoid(torch.tensor(-6.0))]
     put = next(each for each in finding.effects if each.operation == "insert")
     assert put.effect.value == pytest.approx(float(by_hand[0] - by_hand[1]), abs=0.15)
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_parts_of_objects_that_stand_alike_are_no_copies_and_a_tag_among_them_is(tagged: bool) -> None:
+    """Handwritten digits fill their frames, and much of a 0 is where it is in any other."""
+    pixels, truth = digits()
+    if tagged:
+        pixels[truth == 1, :, 26:31, 1:6] = (torch.arange(5)[:, None] + torch.arange(5)).remainder(2).float()
+    found = place_cues(asked(Convolutional(channels=1), pixels, truth))
+    assert [cue.label for cue in found] == [1] * tagged
 
 
 def test_nothing_is_found_by_chance() -> None:

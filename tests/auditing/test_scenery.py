@@ -8,12 +8,13 @@ import torch
 from made_up import clouds
 from scipy.ndimage import distance_transform_cdt
 from sklearn.metrics import adjusted_rand_score
-from tagged_pictures import Convolutional, classifier, discs, pictures
+from tagged_pictures import Convolutional, classifier, digits, discs, pictures
 from torch import Tensor
 
 from cnnaudit import Classifier
 from cnnaudit.auditing import scenery as module
 from cnnaudit.auditing.holding import Holding
+from cnnaudit.auditing.patches import on_object
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.auditing.scenery import KINDS, Kinds, Scenery, View, kinds_of, pasted, plate, rows_of
 from cnnaudit.auditing.segments import Segmented, segmented
@@ -50,6 +51,17 @@ def test_planted_kinds_are_found() -> None:
     assert adjusted_rand_score(truth.ravel(), found) > 0.95
 
 
+def test_what_fills_its_frame_leaves_no_ground_to_be_told_from() -> None:
+    before, _ = discs(40, torch.arange(40) % 2)
+    filling = digits()[0].expand(-1, 3, -1, -1).clone()
+    assert scenery(before).tells
+    room = scenery(filling[:40])
+    assert not room.tells
+    assert on_object(room, room.views([0, 1]), lambda view: view.labels == 0) is None
+    masked = scenery(filling[:40], masks=filling[:40, 0] > 0.5)
+    assert masked.tells
+
+
 def test_there_are_no_more_kinds_than_different_segments() -> None:
     shown = [part(np.eye(3)[[0, 1, 2]]) for _ in range(5)]
     kinds = kinds_of(shown, seed=0)
@@ -80,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     shown = [part(np.random.default_rng(k).random((8, 6))) for k in range(30)]
     one, other = kinds_of(shown, seed=3), kinds_of(shown, seed=3)
     for name in Kinds.__slots__:
-        assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
+        assert np.asarray(getattr(one, name)).tobytes() == np.asarray(getattr(other, name)).tobytes()
 
 
 def test_the_ground_is_what_a_mask_leaves_outside_else_what_reaches_the_border() -> None:
