@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from cnnaudit.files import write_text
-from cnnaudit.report.encoding import decode_heatmap
+from cnnaudit.report.encoding import decode_heatmap, decode_labels
 from cnnaudit.report.html import render
 from cnnaudit.report.json import dumps
 from cnnaudit.report.maps import save_maps
 from cnnaudit.results import Report
 
-__all__ = ["decode_heatmap", "save", "save_maps"]
+__all__ = ["decode_heatmap", "decode_labels", "save", "save_maps"]
 
 _PAGE_SUFFIXES = (".html", ".htm")
 

@@ -18,6 +18,8 @@ ENCODING = "base64(zlib(int16 little-endian, row by row)); value = integer * sca
 
 BITS = "base64(zlib(a bit a pixel, row by row, the first pixel in the highest bit))"
 
+LABELS = "base64(zlib(uint32 little-endian, row by row))"
+
 _FULL_SCALE = 32767
 _ROBUST_PERCENTILE = 99.0
 _TOLERATED_OUTLIER = 1.25  # a largest value within this factor of the percentile is the limit itself
@@ -104,3 +106,24 @@ def decode_marks(record: Mapping[str, Any]) -> np.ndarray:
     packed = np.frombuffer(zlib.decompress(base64.b64decode(record["data"])), np.uint8)
     height, width = record["shape"]
     return np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
+
+
+def packed_labels(labels: np.ndarray) -> str:
+    """Which segment each pixel belongs to, whole numbers `h w`, in a few kilobytes."""
+    return deflated(labels.astype("<u4"))
+
+
+def encode_labels(labels: np.ndarray) -> dict[str, Any]:
+    """The record of a picture's segments in the JSON twin; `decode_labels` reads it back."""
+    return {
+        "shape": list(labels.shape),
+        "count": int(labels.max()) + 1,
+        "encoding": LABELS,
+        "data": packed_labels(labels),
+    }
+
+
+def decode_labels(record: Mapping[str, Any]) -> np.ndarray:
+    """The segments of a JSON twin's `regions` record: int64, `h w`, in the order of the values among `facts`."""
+    labels = np.frombuffer(zlib.decompress(base64.b64decode(record["data"])), "<u4")
+    return labels.reshape(record["shape"]).astype(np.int64)

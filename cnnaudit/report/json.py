@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from cnnaudit.report.auditing import twin as audited
-from cnnaudit.report.encoding import encode_heatmap, encode_marks
+from cnnaudit.report.encoding import encode_heatmap, encode_labels, encode_marks
 from cnnaudit.report.grouping import Group, Maps, groups
 from cnnaudit.report.inspection import twin as inspected
 from cnnaudit.report.plain import plain
@@ -87,6 +87,7 @@ def _explanation(maps: Maps, group: Group) -> dict[str, Any]:
         "heatmap": encode_heatmap(maps.whole),
         "parts": {name: encode_heatmap(values) for name, values in maps.parts.items()},
         "unsettled": None if maps.unsettled is None else encode_marks(maps.unsettled),
+        "regions": None if explanation.regions is None else encode_labels(explanation.regions.numpy()),
         "trust": explanation.trust,
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.report import encoding, figures, intervals, numbers
+from cnnaudit.report import encoding, figures, intervals, numbers, segments
 from cnnaudit.report.grouping import Group, Maps, groups
 from cnnaudit.results import Declined, Explanation, ImageResult, MethodCard, Target
 
@@ -53,6 +53,7 @@ class Panel:
     Attributes:
         hatching: where the sign may be chance, as a picture that is white there; None where that is nowhere so.
         hatched: the share of the picture that is hatched.
+        segments: the values of the picture's segments, for a map of such.
     """
 
     target: Target
@@ -61,6 +62,7 @@ class Panel:
     hatching: str | None
     hatched: float
     legend: Legend
+    segments: segments.Table | None
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -158,6 +160,7 @@ def _card(group: Group, picture: np.ndarray) -> Card:
 
 def _panel(maps: Maps, group: Group, picture: np.ndarray) -> Panel:
     explanation = maps.explanation
+    table = segments.table(explanation)
     remark = _remark(maps.whole, group.limit, group.signed)
     legend = Legend(group.limit, group.signed, explanation.card.unit, remark)
     drawn = _drawn(maps.whole, picture, legend)
@@ -168,9 +171,10 @@ def _panel(maps: Maps, group: Group, picture: np.ndarray) -> Panel:
         hatching=None if maps.unsettled is None else figures.mask_uri(maps.unsettled),
         hatched=0.0 if maps.unsettled is None else float(maps.unsettled.mean()),
         legend=legend,
+        segments=table,
         parts=tuple(_part(name, values, picture, legend) for name, values in maps.parts.items()),
         notes=explanation.notes,
-        rows=tuple(_findings(explanation, maps.whole)),
+        rows=tuple(_findings(explanation, maps.whole, segments.SHOWN if table else frozenset())),
     )
 
 
@@ -200,8 +204,8 @@ def _parameters(explanation: Explanation) -> Iterator[Row]:
         yield "layer", explanation.layer
 
 
-def _findings(explanation: Explanation, values: np.ndarray) -> Iterator[Row]:
-    yield from intervals.rows(explanation.facts)
+def _findings(explanation: Explanation, values: np.ndarray, elsewhere: frozenset[str]) -> Iterator[Row]:
+    yield from intervals.rows({name: fact for name, fact in explanation.facts.items() if name not in elsewhere})
     if values.max() > 0:
         yield "share of the positive values in the top tenth of the pixels", numbers.percent(explanation.concentration)
     yield "forward passes", numbers.count(explanation.forward_passes)

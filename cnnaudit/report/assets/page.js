@@ -61,7 +61,7 @@
   async function inflated(text) {
     const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Int8Array(await new Response(stream).arrayBuffer());
+    return new Response(stream).arrayBuffer();
   }
 
   async function readMarks(hatching) {
@@ -88,12 +88,16 @@
   async function decode(map) {
     const photo = document.getElementById(map.dataset.photo);
     const hatching = map.querySelector(".hatching image");
-    const [codes, grey, marks] = await Promise.all(
-      [inflated(map.dataset.codes), greyOf(photo.id), hatching && readMarks(hatching)]);
+    const [codes, grey, marks, segments] = await Promise.all([
+      inflated(map.dataset.codes).then((bytes) => new Int8Array(bytes)),
+      greyOf(photo.id),
+      hatching && readMarks(hatching),
+      map.dataset.segments && inflated(map.dataset.segments).then((bytes) => new Uint32Array(bytes)),
+    ]);
     const canvas = document.createElement("canvas");
     canvas.width = photo.naturalWidth;
     canvas.height = photo.naturalHeight;
-    return { map, canvas, codes, grey, marks, limit: Number(map.dataset.limit), signed: map.dataset.signed === "true" };
+    return { map, canvas, codes, grey, marks, segments, limit: Number(map.dataset.limit), signed: map.dataset.signed === "true" };
   }
 
   // Drawing
@@ -163,14 +167,89 @@
     return text.replace("-", "−");
   }
 
-  function valueText({ codes, marks, limit, signed, canvas }, row, column) {
+  function valueText({ map, codes, marks, segments, limit, signed, canvas }, row, column) {
     const pixel = row * canvas.width + column;
     const code = codes[pixel];
     const doubt = marks && marks[pixel] ? ", sign not settled," : "";
     const beyond = Math.abs(code) > STEPS ? (code > 0 ? "> " : "< ") : "";
     const value = (Math.max(-STEPS, Math.min(STEPS, code)) / STEPS) * limit;
     const plus = signed && code > 0 ? "+" : "";
-    return `${beyond}${plus}${written(value, limit)}${doubt} at row ${row}, column ${column}`;
+    const place = `${doubt} at row ${row}, column ${column}`;
+    const known = segments && segmentText(map, segments[pixel]);
+    const numbered = segments ? `Segment ${segments[pixel]}: ` : "";
+    return numbered + (known || `${beyond}${plus}${written(value, limit)}`) + place;
+  }
+
+  // Segments: the row of the table and the place in the picture show each other
+
+  const rowsOf = (map) => [...map.closest(".panel").querySelectorAll("[data-segment]")];
+
+  // Along the sides of the pixels, so that a segment of one pixel has a border too.
+  function border({ segments, canvas: { width, height } }, segment) {
+    const holds = (row, column) =>
+      row >= 0 && row < height && column >= 0 && column < width && segments[row * width + column] === segment;
+    let path = "";
+    for (let row = 0; row <= height; row += 1) {
+      for (let column = 0; column <= width; column += 1) {
+        if (holds(row, column) !== holds(row - 1, column)) path += `M${column} ${row}h1`;
+        if (holds(row, column) !== holds(row, column - 1)) path += `M${column} ${row}v1`;
+      }
+    }
+    return path;
+  }
+
+  function outlineOf({ map, canvas }) {
+    const found = map.querySelector(".outline");
+    if (found) return found;
+    const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    made.setAttribute("class", "outline");
+    made.setAttribute("viewBox", `0 0 ${canvas.width} ${canvas.height}`);
+    made.setAttribute("preserveAspectRatio", "none");
+    for (let line = 0; line < 2; line += 1) made.append(document.createElementNS(made.namespaceURI, "path"));
+    map.append(made);
+    return made;
+  }
+
+  // Outlines a segment, or none where it is null, and marks its row.
+  function outline(map, segment) {
+    const view = views.get(map);
+    if (!view || !view.segments || view.outlined === segment) return;
+    view.outlined = segment;
+    const path = segment === null ? "" : border(view, segment);
+    for (const line of outlineOf(view).children) line.setAttribute("d", path);
+    for (const row of rowsOf(map)) row.classList.toggle("pointed", Number(row.dataset.segment) === segment);
+  }
+
+  function reveal(map) {
+    const row = map.closest(".panel").querySelector(".pointed");
+    const box = row && row.closest(".scroll");
+    if (box) box.scrollTop = row.offsetTop - (box.clientHeight - row.offsetHeight) / 2;
+  }
+
+  function segmentText(map, segment) {
+    const row = rowsOf(map).find((each) => Number(each.dataset.segment) === segment);
+    if (!row) return null;
+    const interval = row.querySelector("td.interval");
+    return row.querySelector(".drawn + td").firstChild.data + (interval ? ` (${interval.textContent})` : "");
+  }
+
+  function go(map, event) {
+    const rows = rowsOf(map);
+    const move = MOVES[event.key];
+    const next = move && rows[rows.indexOf(event.target.closest("tr")) + move[0]];
+    if (!next || !move[0]) return;
+    event.preventDefault();
+    next.focus();
+  }
+
+  function attachRows(map) {
+    for (const [place, row] of rowsOf(map).entries()) {
+      const segment = Number(row.dataset.segment);
+      row.tabIndex = place ? -1 : 0;
+      for (const kind of ["pointerenter", "focus"]) row.addEventListener(kind, () => outline(map, segment));
+      for (const kind of ["pointerleave", "blur"]) row.addEventListener(kind, () => outline(map, null));
+      row.addEventListener("keydown", (event) => go(map, event));
+    }
   }
 
   const readoutOf = (map) => map.querySelector(".readout");
@@ -196,11 +275,15 @@
     cursor.hidden = false;
     readoutOf(map).classList.toggle("above", view.row > height / 2);
     readoutOf(map).value = valueText(view, view.row, view.column);
+    if (!view.segments) return;
+    outline(map, view.segments[view.row * width + view.column]);
+    reveal(map);
   }
 
   function leave(map) {
     readoutOf(map).value = "";
     cursorOf(map).hidden = true;
+    outline(map, null);
   }
 
   function point(map, event) {
@@ -256,6 +339,7 @@
   refresh();
   for (const map of document.querySelectorAll(".map")) {
     attach(map);
+    attachRows(map);
     observer.observe(map);
   }
 })();
