@@ -15,6 +15,7 @@ from cnnaudit.attribution.guided_backprop import guided_backprop
 from cnnaudit.attribution.integrated_gradients import integrated_gradients
 from cnnaudit.attribution.kernel_shap import kernel_shap
 from cnnaudit.attribution.lime import lime
+from cnnaudit.attribution.lime_package import to_lime_package
 from cnnaudit.attribution.occlusion import occlusion
 from cnnaudit.attribution.query import Query
 from cnnaudit.attribution.rise import rise
@@ -265,4 +266,4 @@ METHODS: dict[str, Method] = {
     ),
 }
 
-__all__ = ["METHODS", "Method", "MethodFunction", "Query"]
+__all__ = ["METHODS", "Method", "MethodFunction", "Query", "to_lime_package"]

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cnnaudit.attribution.segments import segmented
 from cnnaudit.errors import MethodError
 from cnnaudit.results import Explanation
 
@@ -19,16 +18,13 @@ def to_lime_package(explanation: Explanation) -> "ImageExplanation":
     Raises:
         MethodError: the explanation is not by LIME.
     """
-    if explanation.method != "lime":
+    if explanation.method != "lime" or explanation.regions is None:
         raise MethodError(f"Only an explanation by lime can be converted; this one is by {explanation.method}.")
     from lime.lime_image import ImageExplanation
 
-    options: dict[str, Any] = dict(explanation.options)
-    names = ("segmentation", "segments", "compactness", "regions")
-    found = segmented(explanation.pixels, **{name: options[name] for name in names}, seed=explanation.run.seed)
     picture = explanation.pixels[0].double().permute(1, 2, 0).numpy()
     picture = picture.repeat(3, axis=2) if picture.shape[2] == 1 else picture
-    made = ImageExplanation(picture, found.labels.numpy())
+    made = ImageExplanation(picture, explanation.regions.long().numpy())
     facts: dict[str, Any] = dict(explanation.facts)
     ordered = sorted(enumerate(facts["coefficients"]), key=lambda item: abs(item[1]), reverse=True)
     index = explanation.target.index
