@@ -3,8 +3,26 @@
 import math
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
+
+from cnnaudit.errors import OptionError
+
+_MOST = 4  # segments a sample
+_ALWAYS = 1000  # segments that may be asked about by few samples: it costs nothing
+
+
+def check_samples(samples: int, count: int) -> None:
+    """Refuse far more segments than samples, which would cost much and say nothing.
+
+    Raises:
+        OptionError: there are more than four segments a sample.
+    """
+    if count > max(_ALWAYS, _MOST * samples):
+        raise OptionError(
+            f"{count:,} segments are too many for {samples:,} samples: their values would be left to chance. Take "
+            f"fewer segments, or {-(-count // _MOST):,} samples at the very least; three a segment begin to tell."
+        )
 
 
 def hadamard_pairs(pairs: int, count: int, generator: torch.Generator) -> Bool[Tensor, "n k"]:
@@ -15,14 +33,13 @@ def hadamard_pairs(pairs: int, count: int, generator: torch.Generator) -> Bool[T
     main effects are clear of each other and of all interactions of two. Columns are chosen, rows ordered
     and signs drawn at random, so that each row alone is uniform over all masks.
     """
-    matrix = hadamard(count)
-    order, blocks = len(matrix), []
-    for _ in range(-(-pairs // order)):
+    order, blocks = _order(count), []
+    for made in range(0, pairs, order):
         columns = torch.randperm(order, generator=generator, device="cpu")[:count]
-        rows = torch.randperm(order, generator=generator, device="cpu")
+        rows = torch.randperm(order, generator=generator, device="cpu")[: pairs - made]
         flips = torch.randint(2, (count,), generator=generator, device="cpu", dtype=torch.bool)
-        blocks.append(matrix[rows][:, columns] ^ flips)
-    return _with_opposites(torch.cat(blocks)[:pairs])
+        blocks.append(_rows(order, rows)[:, columns] ^ flips)
+    return _with_opposites(torch.cat(blocks))
 
 
 def hadamard(least: int) -> Bool[Tensor, "n n"]:
@@ -30,14 +47,23 @@ def hadamard(least: int) -> Bool[Tensor, "n n"]:
 
     Paley 1933: for a prime q that leaves 3 when divided by 4, one of order q + 1 from the squares modulo q.
     """
-    q = next(n for n in range(max(3, least - 1), 8 * least + 8) if n % 4 == 3 and _is_prime(n))
+    order = _order(least)
+    return _rows(order, torch.arange(order, device="cpu"))
+
+
+def _order(least: int) -> int:
+    return 1 + next(q for q in range(max(3, least - 1), 8 * least + 8) if q % 4 == 3 and _is_prime(q))
+
+
+def _rows(order: int, rows: Int[Tensor, " n"]) -> Bool[Tensor, "n order"]:
+    """These rows of the matrix alone: thousands of columns would make it large."""
+    q = order - 1
     squares = torch.zeros(q, dtype=torch.bool, device="cpu")
     squares[torch.arange(1, q, device="cpu") ** 2 % q] = True
-    place = torch.arange(q, device="cpu")
-    negative = torch.zeros(q + 1, q + 1, dtype=torch.bool, device="cpu")
-    negative[1:, 1:] = ~squares[(place[:, None] - place) % q]
-    negative[1:, 0] = True
-    negative.fill_diagonal_(False)
+    negative = torch.ones(len(rows), order, dtype=torch.bool, device="cpu")
+    negative[:, 1:] = ~squares[(rows[:, None] - 1 - torch.arange(q, device="cpu")) % q]
+    negative[rows == 0] = False
+    negative[torch.arange(len(rows), device="cpu"), rows] = False
     return negative
 
 

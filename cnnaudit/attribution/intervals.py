@@ -30,6 +30,12 @@ def late_note(copies: Copies, most: int) -> Iterator[str]:
         yield f"Time was up after {copies.done} of {most} samples: the errors given are those of so few."
 
 
+def few_note(asked: int, count: int, what: str) -> Iterator[str]:
+    """That so few samples say little of so many segments; not where all masks were asked about."""
+    if asked < min(3 * count, 2**count):
+        yield f"{asked} samples are few for {count} segments: {what} mean little."
+
+
 def unsettled_note(unsettled: Bool[Tensor, " k"]) -> Iterator[str]:
     """How many segments' signs are not settled."""
     if bool(unsettled.any()):

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cnnaudit.attribution.designs import every_mask, size_pairs
-from cnnaudit.attribution.intervals import interval_facts, late_note, unsettled_map, unsettled_note
+from cnnaudit.attribution.designs import check_samples, every_mask, size_pairs
+from cnnaudit.attribution.intervals import few_note, interval_facts, late_note, unsettled_map, unsettled_note
 from cnnaudit.attribution.query import Query, to_heatmap
-from cnnaudit.attribution.regression import Fit, t_quantile
+from cnnaudit.attribution.regression import Fit, shortest, t_quantile
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
 from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.perturbation import Copies, Precision, Segments
@@ -43,10 +43,11 @@ def kernel_shap(
     Args:
         query: the question.
         samples: altered pictures; those that show all and nothing come on top.
-        segments: about how many segments.
+        segments: about how many segments; quickshift and felzenszwalb find as many as their own scale makes.
         segmentation: how they are found.
         compactness: SLIC's weight of place against colour.
-        regions: the caller's own segments, whole numbers `h w` as the network sees the picture.
+        regions: the caller's own segments, whole numbers `h w` as the network sees the picture, or a .npy or
+            .png file of them.
         fill: what takes a hidden segment's place.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
@@ -71,6 +72,7 @@ def kernel_shap(
         query.pixels, segmentation=segmentation, segments=segments, compactness=compactness, regions=regions,
         seed=query.seed,
     )  # fmt: skip
+    check_samples(samples, found.count)
     hidden = hidden_by(query, found, fill)
     few = found.count <= _ENUMERATED
     expected = 2**found.count if few else samples
@@ -95,11 +97,17 @@ def shapley_attribution(fit: Fit, found: Regions, copies: Copies, samples: int) 
             "precision": copies.precision_used,
             **interval_facts(fit.coefficients, fit.reach),
         },
-        notes=(*found.notes, *late_note(copies, samples), *unsettled_note(unsettled), *copies.notes),
+        notes=(*found.notes, *_notes(fit, found, copies, samples), *copies.notes),
         unsettled=unsettled_map(found, unsettled),
         regions=found.labels,
         forward_passes=copies.asked,
     )
+
+
+def _notes(fit: Fit, found: Regions, copies: Copies, samples: int) -> Iterator[str]:
+    yield from late_note(copies, samples)
+    yield from few_note(copies.done, found.count, "the values")
+    yield from unsettled_note(fit.unsettled())
 
 
 def exact(scores: Float[Tensor, " n"]) -> Fit:
@@ -154,10 +162,13 @@ def fit_pairs(masks: Bool[Tensor, "n k"], scores: Float[Tensor, " n"], ends: Flo
     free = _sum_free(count)  # values = total / K + free @ coordinates
     x = torch.cat([z @ free, z.mean(1)[:, None] ** torch.tensor(_POWERS, device="cpu")], 1)
     x = x if len(x) >= x.shape[1] + _LEAST_FREEDOM else x[:, : count - 1]
-    inverse = torch.linalg.pinv(x.T @ x, hermitian=True)
-    solution = inverse @ (x.T @ target)
     freedom = len(x) - x.shape[1]
     covariance = None
+    if freedom < 0:
+        solution = shortest(x, target)
+    else:
+        inverse = torch.linalg.pinv(x.T @ x, hermitian=True)
+        solution = inverse @ (x.T @ target)
     if freedom >= _LEAST_FREEDOM:
         off = (target - x @ solution) / (1 - ((x @ inverse) * x).sum(1).clamp(max=1 - 1e-6))
         change = off[:, None] * (x @ inverse)[:, : count - 1] @ free.T

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from cnnaudit.attribution.designs import every_pair, hadamard_pairs
-from cnnaudit.attribution.intervals import interval_facts, late_note, unsettled_map, unsettled_note
+from cnnaudit.attribution.designs import check_samples, every_pair, hadamard_pairs
+from cnnaudit.attribution.intervals import few_note, interval_facts, late_note, unsettled_map, unsettled_note
 from cnnaudit.attribution.query import Query, to_heatmap
-from cnnaudit.attribution.regression import Fit, fit_all, fit_pairs, ridge
+from cnnaudit.attribution.regression import Fit, check_width, fit_all, fit_pairs, ridge
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
 from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.perturbation import Copies, Precision, Segments
@@ -45,10 +45,11 @@ def lime(
         query: the question.
         samples: altered pictures at most. Fewer are drawn where the order of the five largest coefficients
             is settled by their intervals before.
-        segments: about how many segments.
+        segments: about how many segments; quickshift and felzenszwalb find as many as their own scale makes.
         segmentation: how they are found; quickshift as the `lime` package does by default.
         compactness: SLIC's weight of place against colour.
-        regions: the caller's own segments, whole numbers `h w` as the network sees the picture.
+        regions: the caller's own segments, whole numbers `h w` as the network sees the picture, or a .npy or
+            .png file of them.
         fill: what takes a hidden segment's place; `segment_mean`, the `lime` package's choice,
             hides nothing where a segment is flat, such as snow.
         kernel_width: $\sigma$.
@@ -68,6 +69,8 @@ def lime(
         OutOfTimeError: time was up before the second sample.
         NotFiniteError: a score is not finite.
 
+    `cnnaudit.attribution.to_lime_package` turns the explanation into the `lime` package's own.
+
     Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938, algorithm 1. The score is the logit (or the
     difference of two), where the package takes the probability; least squares take the place of its ridge.
     """
@@ -77,6 +80,8 @@ def lime(
         query.pixels, segmentation=segmentation, segments=segments, compactness=compactness, regions=regions,
         seed=query.seed,
     )  # fmt: skip
+    check_samples(samples, found.count)
+    check_width(kernel_width, found.count)
     copies = query.copies(hidden_by(query, found, fill), expected=samples, precision=precision, batch=batch)
     fit = (_classic if classic else sampled)(query, copies, found, samples, kernel_width)
     facts = {"segments": found.count, "samples": copies.done, "r2": fit.r2, "precision": copies.precision_used}
@@ -134,8 +139,7 @@ def _classic(query: Query, copies: Copies, regions: Regions, samples: int, kerne
 def _notes(fit: Fit, copies: Copies, of: tuple[int, int], classic: bool) -> Iterator[str]:
     count, samples = of
     yield from late_note(copies, samples)
-    if copies.done < min(3 * count, 2**count):
-        yield f"{copies.done} samples are few for {count} segments: the coefficients and R² mean little."
+    yield from few_note(copies.done, count, "the coefficients and R²")
     if fit.r2 < 0.5:
         yield f"The linear model fits poorly (R² {fit.r2:.2f}): read its ranking with care."
     if not classic:

@@ -7,8 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cnnaudit.errors import OptionError
+
 _LEVEL = 0.95
 _LEAST_FREEDOM = 4  # degrees below which an interval says nothing
+_LEAST_EFFECTIVE = 0.1  # share of the masks that must count for a fit
+_MORE_THAN_ONE = 1.05  # masks that must count where there are few
 _POWERS = 3  # of the number of segments shown that are regressed out
 
 
@@ -58,6 +62,31 @@ def kernel(shown: Bool[Tensor, "n k"], width: float) -> Float[Tensor, " n"]:
     return _of_share(shown.double().mean(1), width)
 
 
+def check_width(width: float, count: int) -> None:
+    r"""Refuse a kernel so narrow that hardly a mask of `count` segments counts, and a fit says nothing.
+
+    How many count is $(\sum w)^2 / \sum w^2$ over all masks, Kish's effective number.
+
+    Raises:
+        OptionError: fewer than one in ten do, or no more than one.
+    """
+    share = torch.arange(count + 1, dtype=torch.float64, device="cpu") / count
+    weights = -((1 - share.sqrt()) ** 2) / (2 * width**2) if width**2 > 0 else torch.full_like(share, -math.inf)
+    chances = _log_chances(count) - count * math.log(2)
+    effective = float(torch.exp(2 * (chances + weights).logsumexp(0) - (chances + 2 * weights).logsumexp(0)))
+    if not effective >= max(_LEAST_EFFECTIVE, _MORE_THAN_ONE * 0.5**count):
+        raise OptionError(
+            f"kernel_width = {width:g} is so narrow that almost no sample counts beside those that show nearly all "
+            f"of the {count} segments. Take a larger one; 0.25 is usual."
+        )
+
+
+def _log_chances(count: int) -> Tensor:
+    """The logarithm of how many masks show 0, 1, … of the segments."""
+    sizes = torch.arange(count + 1, dtype=torch.float64, device="cpu")
+    return math.lgamma(count + 1) - torch.lgamma(sizes + 1) - torch.lgamma(count - sizes + 1)
+
+
 def _of_share(share: Tensor, width: float) -> Tensor:
     return torch.exp(-((1 - share.sqrt()) ** 2) / width**2).sqrt()
 
@@ -99,9 +128,13 @@ def ridge(shown: Bool[Tensor, "n k"], scores: Tensor, width: float, alpha: float
     """
     z, weights, scores = shown.double(), kernel(shown, width), scores.double()
     share = weights / weights.sum()
-    x, y = z - share @ z, scores - share @ scores
-    eye = torch.eye(z.shape[1], dtype=torch.float64, device="cpu")
-    coefficients = torch.linalg.solve(x.T @ (weights[:, None] * x) + alpha * eye, x.T @ (weights * y))
+    root = weights.sqrt()
+    x, y = root[:, None] * (z - share @ z), root * (scores - share @ scores)
+    eye = alpha * torch.eye(min(x.shape), dtype=torch.float64, device="cpu")
+    if len(x) < x.shape[1]:  # the same by fewer equations
+        coefficients = x.T @ torch.linalg.solve(x @ x.T + eye, y)
+    else:
+        coefficients = torch.linalg.solve(x.T @ x + eye, x.T @ y)
     return coefficients, _r2(shown, scores, weights, coefficients)
 
 
@@ -118,13 +151,19 @@ def _with_one(z: Tensor) -> Tensor:
 
 def _solved(columns: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
     """Weighted least squares; the shortest solution where there are many. Equal scores give exact zeros."""
-    root = weights.sqrt()
-    first = scores[0]
-    solution = torch.linalg.lstsq(
-        root[:, None] * columns, (root * (scores - first))[:, None], driver="gelsd"
-    ).solution[:, 0]  # fmt: skip
+    root, first = weights.sqrt(), scores[0]
+    rows, values = root[:, None] * columns, root * (scores - first)
+    if len(rows) < rows.shape[1]:
+        solution = shortest(rows, values)
+    else:
+        solution = torch.linalg.lstsq(rows, values[:, None], driver="gelsd").solution[:, 0]
     solution[0] += first
     return solution
+
+
+def shortest(rows: Float[Tensor, "n p"], values: Float[Tensor, " n"]) -> Float[Tensor, " p"]:
+    """The shortest solution of fewer equations than unknowns, from products of rows: the unknowns may be thousands."""
+    return rows.T @ (torch.linalg.pinv(rows @ rows.T, hermitian=True) @ values)
 
 
 def _powers(shown: Bool[Tensor, "n k"], width: float) -> Tensor:
@@ -134,9 +173,8 @@ def _powers(shown: Bool[Tensor, "n k"], width: float) -> Tensor:
     regression on the size.
     """
     count = shown.shape[1]
-    sizes = torch.arange(count + 1, dtype=torch.float64, device="cpu")
-    log_chance = math.lgamma(count + 1) - torch.lgamma(sizes + 1) - torch.lgamma(count - sizes + 1)
-    share = sizes / count
+    log_chance = _log_chances(count)
+    share = torch.arange(count + 1, dtype=torch.float64, device="cpu") / count
     weights = torch.exp(log_chance - log_chance.max()) * _of_share(share, width)
     centred = share - 0.5
     powers = torch.stack([centred**power for power in range(2, min(_POWERS, count) + 1)], 1)

@@ -32,10 +32,11 @@ def shapley(
     Args:
         query: the question.
         samples: altered pictures at most; a pair of orders takes twice as many as there are segments, less two.
-        segments: about how many segments.
+        segments: about how many segments; quickshift and felzenszwalb find as many as their own scale makes.
         segmentation: how they are found.
         compactness: SLIC's weight of place against colour.
-        regions: the caller's own segments, whole numbers `h w` as the network sees the picture.
+        regions: the caller's own segments, whole numbers `h w` as the network sees the picture, or a .npy or
+            .png file of them.
         fill: what takes a hidden segment's place.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.

@@ -7,7 +7,7 @@ from lime.lime_base import LimeBase
 from lime.lime_image import ImageExplanation, LimeImageExplainer
 from networks import classifier, picture, seeded
 from scipy.stats import spearmanr
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 from test_gradient_methods import TARGET
 from test_segments import slic
 from torch import Tensor, nn
@@ -17,9 +17,9 @@ from cnnaudit.attribution import METHODS
 from cnnaudit.attribution.designs import every_mask, hadamard_pairs
 from cnnaudit.attribution.lime_package import to_lime_package
 from cnnaudit.attribution.query import Query
-from cnnaudit.attribution.regression import _jackknife, fit_all, ridge
+from cnnaudit.attribution.regression import _jackknife, check_width, fit_all, fit_pairs, ridge
 from cnnaudit.attribution.segments import grid
-from cnnaudit.errors import MethodError, OutOfTimeError
+from cnnaudit.errors import MethodError, OptionError, OutOfTimeError
 
 
 def kernel(distance: np.ndarray, width: float = 0.25) -> np.ndarray:
@@ -87,6 +87,36 @@ class Square(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("segments", [12, 30, 100])
+def test_fewer_pairs_than_segments_give_numpys_shortest_solution(segments: int) -> None:
+    masks = hadamard_pairs(12, segments, torch.Generator().manual_seed(0))
+    scores = torch.rand(24, generator=torch.Generator().manual_seed(1)).double()
+    root = (-((1 - masks.double().mean(1).sqrt()) ** 2) / 0.25**2).exp().sqrt().sqrt()
+    columns = torch.cat([torch.ones(24, 1), masks.double()], 1).double()
+    solved = np.linalg.lstsq((root[:, None] * columns).numpy(), (root * (scores - scores[0])).numpy(), rcond=None)[0]
+    if segments > 12:  # or else powers of the size stand beside the segments
+        np.testing.assert_allclose(fit_pairs(masks, scores, 0.25).coefficients.numpy(), solved[1:], atol=1e-9)
+    model = Ridge(alpha=1.0).fit(masks.numpy(), scores.numpy(), sample_weight=(root**2).numpy())
+    np.testing.assert_allclose(ridge(masks, scores, 0.25)[0].numpy(), model.coef_, atol=1e-9)
+
+
+@pytest.mark.parametrize(("width", "segments"), [(1e-300, 4), (1e-9, 4096), (0.01, 40), (0.05, 40), (0.01, 2)])
+def test_a_kernel_that_leaves_hardly_a_sample_is_refused(width: float, segments: int) -> None:
+    with pytest.raises(OptionError, match=f"kernel_width = {width:g} is so narrow"):
+        check_width(width, segments)
+
+
+@pytest.mark.parametrize("segments", [2, 5, 40, 4096])
+def test_usual_kernels_are_taken(segments: int) -> None:
+    for width in (0.1, 0.25, 1.0, 1e6):
+        check_width(width, segments)
+
+
+def test_a_narrow_kernel_is_refused_before_the_network_is_asked() -> None:
+    with pytest.raises(OptionError, match=r"0\.25 is usual"):
+        explain(classifier("in_place"), picture((32, 40)), method="lime", options={"kernel_width": 0.02})
+
+
 def test_intervals_cover_the_exact_coefficients() -> None:
     """200 (picture, class) pairs, 10 segments each; the exact ones are from all 1,024 masks."""
     clf, regions = Classifier(seeded(Square), input_size=(2, 5)), torch.arange(10).view(2, 5)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cnnaudit import Classifier, explain
 from cnnaudit.attribution.designs import every_mask, hadamard, hadamard_pairs, size_pairs
-from cnnaudit.attribution.kernel_shap import exact
+from cnnaudit.attribution.kernel_shap import exact, fit_pairs
 from cnnaudit.attribution.segments import grid
 from cnnaudit.errors import OptionError, OutOfTimeError
 from cnnaudit.fills import filled
@@ -141,6 +141,21 @@ def test_time_ends_it_with_the_samples_so_far(method: str, least: int) -> None:
     assert least < why.facts["samples"] < 900
     assert why.facts["stopped_by_time_limit"] is True
     assert why.notes[0].startswith(f"Time was up after {why.facts['samples']} of 1000 samples")
+
+
+def test_fewer_pairs_than_segments_give_the_shortest_values_and_say_so() -> None:
+    masks = size_pairs(10, 40, torch.Generator().manual_seed(0))
+    scores = torch.rand(20, generator=torch.Generator().manual_seed(1)).double()
+    fit = fit_pairs(masks, scores, torch.tensor([0.0, 2.0]))
+    z = masks[::2].double() - 0.5
+    target = (scores[::2] - scores[1::2]) / 2 - z.mean(1) * 2.0
+    centred = (z - z.mean(1, keepdim=True)).numpy()  # the shortest solution whose sum is 0
+    expected = 2.0 / 40 + np.linalg.lstsq(centred, target.numpy(), rcond=None)[0]
+    np.testing.assert_allclose(fit.coefficients.numpy(), expected, atol=1e-9)
+    assert fit.covariance is None
+    options = {"segments": 20, "segmentation": "grid", "samples": 20}
+    why = explain(classifier("in_place"), picture((32, 40)), method="kernel_shap", options=options)
+    assert any("samples are few for 20 segments" in note for note in why.notes)
 
 
 def test_exact_values_take_all_masks() -> None:
