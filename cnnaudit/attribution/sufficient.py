@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cnnaudit.attribution.designs import check_samples
 from cnnaudit.attribution.lime import sampled
 from cnnaudit.attribution.query import Query, to_heatmap
 from cnnaudit.attribution.segments import LabelImage, Regions, Segmentation, SegmentFill, hidden_by, segmented
@@ -43,10 +44,11 @@ def sufficient(
         samples: altered pictures for the ranking at most; the search comes on top.
         keep: the share of the target's probability that the sufficient set must keep, beside being called
             the target; 0 where being called so is enough.
-        segments: about how many segments.
+        segments: about how many segments; quickshift and felzenszwalb find as many as their own scale makes.
         segmentation: how they are found.
         compactness: SLIC's weight of place against colour.
-        regions: the caller's own segments, whole numbers `h w` as the network sees the picture.
+        regions: the caller's own segments, whole numbers `h w` as the network sees the picture, or a .npy or
+            .png file of them.
         fill: what takes a hidden segment's place.
         precision: `float32`, or `auto`: less where that is faster and agrees.
         batch: pictures sent through the network at once; by default what is fastest.
@@ -59,7 +61,8 @@ def sufficient(
     Raises:
         OptionError: a number makes no sense, or `regions` does not fit the picture.
         NotApplicableError: the network does not call the picture the target, or there is one segment only.
-        OutOfTimeError: time was up before any set was verified.
+        OutOfTimeError: time was up before the sufficient set was verified; where it was up after that, the
+            other one is not looked for, and a note says so.
         NotFiniteError: a score is not finite.
 
     After Ribeiro, Singh and Guestrin 2016, arXiv:1602.04938, section 6.4, and the minimal sufficient subsets of
@@ -71,6 +74,7 @@ def sufficient(
         query.pixels, segmentation=segmentation, segments=segments, compactness=compactness, regions=regions,
         seed=query.seed,
     )  # fmt: skip
+    check_samples(samples, found.count)
     hidden = hidden_by(query, found, fill)
     copies = query.copies(hidden, expected=samples, precision=precision, batch=batch)
     asked = _Asked(query, copies, found)
@@ -84,8 +88,12 @@ def sufficient(
     with query.budget.share(_RANKING):
         order = sampled(query, copies, found, samples, _KERNEL_WIDTH).coefficients.argsort(descending=True, stable=True)
     ranked = copies.done - 1
-    alone, lost = (_Search(asked, order, keep * probability, removes) for removes in (False, True))
-    return _attribution(asked, (alone.found(), lost.found()), probability, ranked)
+    alone, lost, searched = _Search(asked, order, keep * probability, removes=False).found(), None, True
+    try:
+        lost = _Search(asked, order, 0.0, removes=True).found()
+    except OutOfTimeError:  # the set that alone keeps it is verified all the same
+        searched = False
+    return _attribution(asked, (alone, lost), probability, (ranked, searched))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,16 +203,20 @@ def _without_one(chosen: Bool[Tensor, " k"]) -> Bool[Tensor, "n k"]:
     return fewer
 
 
-def _attribution(asked: _Asked, found: tuple[_Set | None, _Set | None], whole: float, ranked: int) -> Attribution:
-    regions, copies, (alone, lost) = asked.regions, asked.copies, found
+def _attribution(
+    asked: _Asked, found: tuple[_Set | None, _Set | None], whole: float, reached: tuple[int, bool]
+) -> Attribution:
+    """The answer; `reached` says how many samples ranked the segments, and whether the second set was looked for."""
+    regions, copies, (alone, lost), (ranked, searched) = asked.regions, asked.copies, found, reached
+    sentences = (_alone(asked, alone), _lost(asked, lost) if searched else _unsearched(asked))
     facts: dict[str, Fact] = {"segments": regions.count, "probability": whole, "precision": copies.precision_used}
     facts |= _facts("sufficient", "alone", alone, regions) | _facts("necessary", "without", lost, regions)
     return Attribution(
         to_heatmap(_drawn(regions, alone, alone.probability if alone else 0.0)),
         facts=facts,
-        notes=(*regions.notes, _alone(asked, alone), _lost(asked, lost), *_late(copies, ranked), *copies.notes),
+        notes=(*regions.notes, *sentences, *_late(copies, ranked), *copies.notes),
         parts={"necessary": to_heatmap(_drawn(regions, lost, max(0.0, whole - lost.probability)))} if lost else {},
-        forward_passes=copies.done,
+        forward_passes=copies.asked,
     )
 
 
@@ -246,6 +258,10 @@ def _lost(asked: _Asked, found: _Set | None) -> str:
         shares = f"{found.against:.0%} against {found.probability:.0%}"
         return f"{without} called {other} rather than {target.label}: {shares}."
     return f"{without} called {other} as much as {target.label}: each has {found.probability:.0%}."
+
+
+def _unsearched(asked: _Asked) -> str:
+    return f"There was no time left to look for segments without which the picture is no longer {_called(asked)}."
 
 
 def _called(asked: _Asked) -> str:

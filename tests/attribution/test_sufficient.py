@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cnnaudit import Classifier, Explanation, explain
 from cnnaudit.attribution.designs import every_mask
-from cnnaudit.errors import NotApplicableError, OptionError
+from cnnaudit.errors import NotApplicableError, OptionError, OutOfTimeError
 
 PIXELS = torch.arange(10).view(2, 5)
 
@@ -61,6 +61,26 @@ def test_sets_do_what_is_said_and_nothing_in_them_can_be_spared(seed: int) -> No
         smallest = int(masks.sum(1)[doing].min())
         assert smallest <= size <= smallest + 2
         assert size == smallest or smallest > 1  # one that does is always found
+
+
+@pytest.mark.parametrize("passes", [4, 5, 10, 11])
+def test_a_set_that_is_verified_outlasts_the_time(passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever time is up: no answer before a sufficient set is verified, that set afterwards."""
+    clock = [0.0]
+    monkeypatch.setattr("cnnaudit.perturbation.budget.time.monotonic", lambda: clock[0])
+    clf, x = Classifier(Needs(), input_size=(2, 5)), torch.ones(1, 3, 2, 5)
+    clf.network.register_forward_pre_hook(lambda *_: clock.__setitem__(0, clock[0] + 1))
+    options = {"regions": PIXELS, "samples": 40, "fill": "black", "batch": 10}
+    verified, searched = passes >= 5, passes >= 11
+    if not verified:
+        with pytest.raises(OutOfTimeError):
+            explain(clf, x, method="sufficient", options=options, time_limit=float(passes))
+        return
+    why = explain(clf, x, method="sufficient", options=options, time_limit=float(passes))
+    assert why.facts["sufficient_segments"] == 1 and "alone is called class 0" in why.notes[0]
+    assert ("necessary_segments" in why.facts) == searched == bool(why.parts)
+    assert why.notes[1].startswith("Without 1 of 10" if searched else "There was no time left to look")
+    assert any("Time was up" in note for note in why.notes) == (not searched)
 
 
 def test_without_a_floor_the_first_choice_is_enough() -> None:
