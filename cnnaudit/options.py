@@ -3,6 +3,7 @@
 import inspect
 import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from cnnaudit.errors import OptionError, near_matches
@@ -10,6 +11,7 @@ from cnnaudit.errors import OptionError, near_matches
 _WORDS: dict[Any, bool] = {True: True, False: False, "true": True, "yes": True, "1": True}
 _WORDS |= {"false": False, "no": False, "0": False}
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", types.NoneType: "none"}
+_LONGEST = 80  # characters of a wrong value that an error message repeats
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -43,7 +45,11 @@ def _fit(where: str, value: Any, hint: Any) -> Any:
         fits, fitted = _try(value, choice)
         if fits:
             return fitted
-    raise OptionError(f"{where} takes {_describe(hint)}; got {value!r}.")
+    raise OptionError(f"{where} takes {_describe(hint)}; got {_shortened(repr(value))}.")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
@@ -76,6 +82,8 @@ def _try_tuple(value: Any, item: Any) -> tuple[bool, Any]:
 
 
 def _try_plain(value: Any, hint: Any) -> tuple[bool, Any]:
+    if hint is str and isinstance(value, Path):  # as text, which a report can repeat
+        return True, str(value)
     if hint not in (int, float):  # of a user's own function: a class is checked, anything else is left to it
         return not isinstance(hint, type) or isinstance(value, hint), value
     if isinstance(value, bool):

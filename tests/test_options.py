@@ -54,6 +54,7 @@ def method(
         ("relu", "0", False),
         ("anything", {"a": 1}, {"a": 1}),
         ("word", "b", "b"),
+        ("word", Path("b"), "b"),
         ("where", Path("x"), Path("x")),
     ],
 )
@@ -85,6 +86,12 @@ def test_value_is_fitted(key: str, given: object, expected: object) -> None:
 def test_wrong_value_is_refused_with_what_was_expected(key: str, given: object, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         checked("m", method, {key: given})
+
+
+def test_a_long_wrong_value_is_repeated_in_part() -> None:
+    with pytest.raises(OptionError, match=r"got .*…") as caught:
+        checked("m", method, {"window": [[0] * 224] * 224})
+    assert len(str(caught.value)) < 160
 
 
 def test_wrong_name_gets_near_matches_and_the_list() -> None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from cnnaudit.attribution.label_files import read_labels
 from cnnaudit.attribution.query import Query
 from cnnaudit.errors import NotApplicableError, OptionError
 from cnnaudit.fills import Fill, filled
@@ -15,8 +16,10 @@ from cnnaudit.shapes import Pixels
 
 Segmentation = Literal["slic", "quickshift", "felzenszwalb", "grid"]
 SegmentFill = Fill | Literal["segment_mean", "inpaint", "noise"]
-LabelImage = np.ndarray | Tensor | None
+LabelImage = np.ndarray | Tensor | None | str
+"""Whole numbers `h w`, or a .npy or .png file of them; None where there are none."""
 
+_FAR = 2  # times more or fewer segments than were asked for, of which a reader is told
 _LIME_SIDE = 224  # of the photos for which the lime package's quickshift settings were chosen
 
 
@@ -48,6 +51,10 @@ def segmented(
 ) -> Regions:
     """The segments of a picture `1 c h w`: the caller's own where `regions` is given.
 
+    SLIC and the grid find about as many as asked. Quickshift does not know that number, and for felzenszwalb
+    it only says how small a segment may be: how many there are is decided by the picture and their own scale.
+    Where that is more than twice as many, or less than half, a note says so.
+
     Raises:
         OptionError: a number makes no sense, or `regions` is not as large as the picture.
         NotApplicableError: there is only one segment.
@@ -65,6 +72,8 @@ def segmented(
             labels = grid(pixels, segments)
             notes = (f"{segmentation} finds one segment only in this picture, so a grid takes its place.",)
     count = int(labels.max()) + 1
+    if regions is None and not segments <= _FAR * count <= _FAR**2 * segments:
+        notes = (*notes, f"{segmentation} finds {count} segments in this picture; about {segments} were asked for.")
     if count < 2:
         raise NotApplicableError("the picture has one segment only, so there is nothing to compare.")
     return Regions(labels, count, notes)
@@ -95,15 +104,20 @@ def _found(pixels: Pixels, segmentation: Segmentation, segments: int, compactnes
     return _numbered(labels)
 
 
-def _own(regions: np.ndarray | Tensor, pixels: Pixels) -> Tensor:
-    labels = regions.detach().cpu().numpy() if isinstance(regions, Tensor) else regions
-    size = tuple(pixels.shape[2:])
-    if labels.shape != size or not (np.issubdtype(labels.dtype, np.integer) or labels.dtype == bool):
+def _own(regions: np.ndarray | Tensor | str, pixels: Pixels) -> Tensor:
+    size = (int(pixels.shape[2]), int(pixels.shape[3]))
+    regions = read_labels(regions, size) if isinstance(regions, str) else regions
+    whole = (
+        not (regions.is_floating_point() or regions.is_complex())
+        if isinstance(regions, Tensor)
+        else regions.dtype == bool or np.issubdtype(regions.dtype, np.integer)
+    )
+    if regions.shape != size or not whole:
         raise OptionError(
             f"regions takes whole numbers, one a pixel, {size[0]} x {size[1]} as the network sees the picture; "
-            f"got {labels.dtype} of shape {tuple(labels.shape)}."
+            f"got {regions.dtype} of shape {tuple(regions.shape)}."
         )
-    return _numbered(labels)
+    return _numbered(regions.detach().cpu().numpy() if isinstance(regions, Tensor) else regions)
 
 
 def _numbered(labels: np.ndarray) -> Tensor:

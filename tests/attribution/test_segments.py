@@ -1,11 +1,14 @@
 """Segments and what takes their place: numbering, the caller's own, fills, and what is refused."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from networks import MEAN, STD, classifier, picture
+from PIL import Image as PILImage
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -50,6 +53,17 @@ def test_a_digit_has_more_than_a_few_segments(segmentation: Segmentation) -> Non
     assert 8 <= found(digit, segmentation, 40).count <= 60
 
 
+@pytest.mark.parametrize("segmentation", ["slic", "quickshift", "felzenszwalb", "grid"])
+@pytest.mark.parametrize("number", range(4))
+def test_a_count_far_from_what_was_asked_is_said(segmentation: Segmentation, number: int) -> None:
+    """A digit with sharp edges, as scanned ones have."""
+    digit = torch.from_numpy(load_digits().images[number] > 7).float()[None, None]
+    digit = nn.functional.pad(nn.functional.interpolate(digit, (20, 20)), (4, 4, 4, 4))
+    regions = found(digit, segmentation, 40)
+    note = f"{segmentation} finds {regions.count} segments in this picture; about 40 were asked for."
+    assert regions.notes == (() if 20 <= regions.count <= 80 else (note,))
+
+
 def test_quickshift_gets_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It only breaks ties by it, so that the answer hardly ever shows it."""
     seeds: list[int] = []
@@ -87,6 +101,76 @@ def test_own_segments_are_numbered_anew(kind: Callable[[np.ndarray], object]) ->
 def test_own_segments_that_do_not_fit_are_refused(labels: np.ndarray) -> None:
     with pytest.raises(OptionError, match="2 x 3"):
         explain(Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": labels})
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float32, torch.complex64])
+def test_numbers_that_are_not_whole_are_refused_by_their_kind(kind: torch.dtype) -> None:
+    with pytest.raises(OptionError, match=f"whole numbers.*got {kind}"):
+        explain(
+            Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime",
+            options={"regions": torch.zeros(2, 3, dtype=kind)},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["lime", "kernel_shap", "sufficient"])
+def test_a_segment_for_every_pixel_is_too_many_for_few_samples(method: str) -> None:
+    clf = Classifier(Corner(), input_size=(40, 40))
+    options = {"regions": torch.arange(1600).view(40, 40), "samples": 300}
+    with pytest.raises(OptionError, match=r"1,600 segments are too many for 300 samples.*400 samples"):
+        explain(clf, torch.rand(1, 3, 40, 40), method=method, options=options)
+
+
+LABELS = np.array([[7, 7, 2], [30, 7, 2]])
+
+
+def saved(folder: Path, kind: str) -> Path:
+    path = folder / f"labels {kind}{'.npy' if kind == 'npy' else '.png'}"
+    if kind == "npy":
+        np.save(path, LABELS)
+        return path
+    made = PILImage.fromarray(LABELS.astype(np.uint16 if kind == "I;16" else np.uint8))
+    if kind == "P":
+        made.putpalette(bytes(range(256)) * 3)
+    made.save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["npy", "L", "P", "I;16"])
+@pytest.mark.parametrize("text", [True, False])
+def test_own_segments_may_be_a_file(kind: str, text: bool, tmp_path: Path) -> None:
+    path = saved(tmp_path, kind)
+    with PILImage.open(path) if kind != "npy" else nullcontext() as made:
+        assert made is None or made.mode == kind
+    clf, x = Classifier(Corner(), input_size=(2, 3)), picture((2, 3))
+    given, direct = (
+        explain(clf, x, method="lime", options={"regions": regions})
+        for regions in (str(path) if text else path, LABELS)
+    )
+    assert torch.equal(given.heatmap, direct.heatmap) and given.facts["segments"] == 3
+    assert path.name in given.report().json()
+
+
+def test_files_that_are_no_label_image_of_the_pictures_size_are_refused(tmp_path: Path) -> None:
+    def refusal(regions: object) -> str:
+        with pytest.raises(OptionError) as caught:
+            explain(
+                Classifier(Corner(), input_size=(2, 3)), picture((2, 3)), method="lime", options={"regions": regions}
+            )
+        return str(caught.value)
+
+    assert "no such file" in refusal(str(tmp_path / "none.png"))
+    assert ".npy or .png" in refusal(str(tmp_path)) and ".npy or .png" in refusal("labels.tif")
+    PILImage.new("RGB", (3, 2)).save(tmp_path / "colour.png")
+    assert "in colour (RGB)" in refusal(tmp_path / "colour.png")
+    PILImage.new("L", (640, 480)).save(tmp_path / "photo.png")
+    assert "480 x 640; regions takes one number a pixel, 2 x 3" in refusal(tmp_path / "photo.png")
+    np.save(tmp_path / "half.npy", np.zeros((2, 3)))
+    assert "got float64 of shape (2, 3)" in refusal(tmp_path / "half.npy")
+    np.save(tmp_path / "objects.npy", np.array([[None] * 3] * 2), allow_pickle=True)
+    for name in ("broken.png", "broken.npy"):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+    for name in ("broken.png", "broken.npy", "objects.npy"):
+        assert "cannot be read as a label image" in refusal(tmp_path / name)
 
 
 def test_inpainting_a_plane_gives_the_plane() -> None:
