@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,11 @@ def prints(batches: Iterable[Pixels], count: int) -> Prints:
     rows = memory.rows_of(map(_rows, batches), count).numpy() if count else np.empty((0, _KEPT), np.uint8)
     digests, bits, small = np.split(rows, (_DIGEST, _DIGEST + _BITS), axis=1)
     return Prints(digests, bits, small.reshape(count, _SMALL, _SMALL))
+
+
+def joined(found: Sequence[Prints]) -> Prints:
+    """Those of several sets, one after the other."""
+    return Prints(*(np.concatenate([getattr(each, name) for each in found]) for name in ("digests", "bits", "small")))
 
 
 def _rows(pixels: Pixels) -> UInt8[Tensor, "n k"]:

@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from cnnaudit.auditing.masks import with_masks
+from cnnaudit.auditing.other_splits import with_folders, with_train
 from cnnaudit.auditing.pictures import Pictures
 from cnnaudit.classifier import Classifier
 from cnnaudit.data.archive import SUFFIXES
@@ -142,7 +143,12 @@ def _of_material(classifier: Classifier, data: str | Path | Dataset | Split | Fi
         )
     names = tuple(_below(root, path) for path in given.paths) or tuple(map(str, range(len(part))))
     failures = tuple(ImageFailure(_below(root, path), reason) for path, reason in given.unread)
-    return Pictures(str(given.name), names, truth, _reader(part), given.paths), failures, notes
+    found = Pictures(str(given.name), names, truth, _reader(part), given.paths)
+    if root is not None:
+        found = with_folders(found, root, classifier.labels, view_of(classifier))
+    elif given.train is not None:
+        found = with_train(found, given.train, part, given.split)
+    return found, failures, notes
 
 
 def _by_folder(

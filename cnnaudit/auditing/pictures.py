@@ -11,6 +11,23 @@ from cnnaudit.shapes import Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Others:
+    """Pictures of another split, which are not audited.
+
+    Attributes:
+        split: what it is called, "train" for one.
+        names: of each picture.
+        truth: the class of each, -1 where it is not known.
+        read: one picture, `c h w`, at the network's input size; DataError or ImageError where it cannot be read.
+    """
+
+    split: str
+    names: tuple[str, ...]
+    truth: Int64[Tensor, " n"]
+    read: Callable[[int], Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
     """Labelled pictures, read when they are asked for.
 
@@ -22,6 +39,8 @@ class Pictures:
         paths: of the files, where each picture is one.
         columns: what is known of each picture besides, by the name of the column.
         masks: where the object is in the pictures at some places, if that is known.
+        split: that they are, if that is known; a column `split` says it of each.
+        others: the other splits of the same set.
     """
 
     name: str
@@ -31,6 +50,8 @@ class Pictures:
     paths: tuple[Path, ...] = ()
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     masks: Callable[[Sequence[int]], Bool[Tensor, "n h w"]] | None = None
+    split: str = ""
+    others: tuple[Others, ...] = ()
 
     def __len__(self) -> int:
         return len(self.truth)

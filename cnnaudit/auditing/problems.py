@@ -1,12 +1,17 @@
 """What is wrong with the pictures or their labels: the same picture twice, and labels that the network disbelieves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from torch import Tensor
 
-from cnnaudit.auditing.alike import Prints, identical, nearly, prints
+from cnnaudit.auditing.alike import Prints, identical, joined, nearly, prints
 from cnnaudit.auditing.asked import Asked
+from cnnaudit.auditing.beside import Printed
+from cnnaudit.auditing.pictures import Others
+from cnnaudit.data.augmentation import as_pixels
 from cnnaudit.report.numbers import count
 from cnnaudit.results.audits import Problem
 from cnnaudit.shapes import Photo, Pixels
@@ -20,8 +25,20 @@ _FEWEST = 5  # pictures of a class before it is said how sure the network usuall
 Kind: TypeAlias = Literal["duplicate", "near duplicate", "mislabelled"]
 
 
-def problems(asked: Asked) -> tuple[Problem, ...]:
-    """Exact and near duplicates, those across classes first, and pictures that may have the wrong label.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A picture in words, its class empty where that is not known, and how to get its pixels."""
+
+    name: str
+    label: str
+    split: str
+    read: Callable[[], Tensor]
+
+
+def problems(asked: Asked, others: Sequence[Printed] = ()) -> tuple[Problem, ...]:
+    """Exact and near duplicates, those across splits and classes first, and pictures that may have the wrong label.
+
+    Duplicates are of audited pictures, among themselves or with pictures of the other splits.
 
     A label is doubted where the network gives another class at least the probability that it gives on average to the
     pictures of that class (confident learning: Northcutt, Jiang and Chuang, Journal of Artificial Intelligence
@@ -30,12 +47,36 @@ def problems(asked: Asked) -> tuple[Problem, ...]:
     trained on these labels may have learned wrong ones by heart. The surest come first.
     """
     places = (asked.survey.predicted >= 0).nonzero()[:, 0].tolist()
-    found = _prints(asked, places)
+    seen = [_audited(asked, place) for place in places]
+    seen += [_beside(asked, each.others, place) for each in others for place in each.places]
+    found = joined([_prints(asked, places), *(each.prints for each in others)])
+
+    def groups(rows: list[list[int]]) -> list[list[_Seen]]:
+        return [[seen[k] for k in group] for group in rows if min(group) < len(places)]
+
     return (
-        *_listed(asked, "duplicate", [[places[k] for k in group] for group in identical(found)]),
-        *_listed(asked, "near duplicate", [[places[k] for k in group] for group in nearly(found)]),
+        *_listed(asked, "duplicate", groups(identical(found))),
+        *_listed(asked, "near duplicate", groups(nearly(found))),
         *_mislabelled(asked),
     )
+
+
+def _audited(asked: Asked, place: int) -> _Seen:
+    pictures = asked.pictures
+    named = next((values for name, values in pictures.columns.items() if name.casefold() == "split"), None)
+    split = pictures.split if named is None else named[place]
+    return _Seen(
+        pictures.names[place],
+        asked.classifier.labels[int(pictures.truth[place])],
+        split,
+        lambda: pictures.read([place])[0],
+    )
+
+
+def _beside(asked: Asked, others: Others, place: int) -> _Seen:
+    truth = int(others.truth[place])
+    label = asked.classifier.labels[truth] if truth >= 0 else ""
+    return _Seen(others.names[place], label, others.split, lambda: as_pixels(others.read(place)[None])[0].float())
 
 
 def _prints(asked: Asked, places: Sequence[int]) -> Prints:
@@ -47,18 +88,32 @@ def _prints(asked: Asked, places: Sequence[int]) -> Prints:
     return prints(batches(), len(places))
 
 
-def _listed(asked: Asked, kind: Kind, groups: Sequence[Sequence[int]]) -> Iterator[Problem]:
-    truth = asked.pictures.truth.tolist()
-    across = [len({truth[place] for place in group}) > 1 for group in groups]
-    order = sorted(range(len(groups)), key=lambda k: (not across[k], groups[k][0]))
+def _listed(asked: Asked, kind: Kind, groups: Sequence[Sequence[_Seen]]) -> Iterator[Problem]:
+    splits, across = ([len({of(each) for each in group}) > 1 for group in groups] for of in (_split, _label))
+    order = sorted(range(len(groups)), key=lambda k: (not splits[k], not across[k], k))
     same = "the same pixel by pixel" if kind == "duplicate" else "nearly the same"
     if len(groups) > _LISTED:
         found = f"{count(len(groups))} groups of pictures are {same}, {count(sum(across))} of them across classes"
-        yield _rest(kind, found)
-    for rank, group in enumerate(groups[k] for k in order[:_LISTED]):
-        labels = list(dict.fromkeys(asked.classifier.labels[truth[place]] for place in group))
+        yield _rest(kind, found + (f" and {count(sum(splits))} across splits" if any(splits) else ""))
+    for rank, group in enumerate(_one_of_each_split_first(groups[k]) for k in order[:_LISTED]):
+        labels = [label for label in dict.fromkeys(map(_label, group)) if label]
         where = f"in {len(labels)} classes, {_and(labels)}" if len(labels) > 1 else f"all {labels[0]}"
-        yield _problem(asked, kind, f"{len(group)} pictures are {same}, {where}.", group, rank)
+        apart = f", in {_and(list(dict.fromkeys(map(_split, group))))}" if splits[order[rank]] else ""
+        yield _problem(kind, f"{len(group)} pictures are {same}{apart}, {where}.", group, rank)
+
+
+def _split(seen: _Seen) -> str:
+    return seen.split
+
+
+def _label(seen: _Seen) -> str:
+    return seen.label
+
+
+def _one_of_each_split_first(group: Sequence[_Seen]) -> list[_Seen]:
+    """So that a long group's first names, and its two pictures, are of more than one."""
+    first = {each.split: each for each in reversed(group)}
+    return sorted(group, key=lambda each: first[each.split] is not each)
 
 
 def _mislabelled(asked: Asked) -> Iterator[Problem]:
@@ -77,7 +132,7 @@ def _mislabelled(asked: Asked) -> Iterator[Problem]:
             f"Labelled {label}; the network answers {answer} with {sure[place]:.2f}, and gives pictures of {answer} "
             f"{usual[said[place]]:.2f} on average. The label or the network is wrong."
         )
-        yield _problem(asked, "mislabelled", sentence, [place], rank)
+        yield _problem("mislabelled", sentence, [_audited(asked, place)], rank)
 
 
 def _usual(truth: np.ndarray, truthful: np.ndarray, classes: int) -> np.ndarray:
@@ -88,20 +143,18 @@ def _usual(truth: np.ndarray, truthful: np.ndarray, classes: int) -> np.ndarray:
     return np.where(counts >= _FEWEST, sums / counts.clip(min=1), 2.0)
 
 
-def _problem(asked: Asked, kind: Kind, sentence: str, group: Sequence[int], rank: int) -> Problem:
-    pictures = asked.pictures
+def _problem(kind: Kind, sentence: str, group: Sequence[_Seen], rank: int) -> Problem:
     named = group[:_OF_A_GROUP]
-    labels = tuple(asked.classifier.labels[int(pictures.truth[place])] for place in named)
-    samples = _samples(asked, group[:2]) if rank < _PICTURED else ()
-    return Problem(kind, sentence, tuple(pictures.names[place] for place in named), labels, samples)
+    samples = tuple(_photo(each.read()) for each in group[:2]) if rank < _PICTURED else ()
+    return Problem(kind, sentence, tuple(each.name for each in named), tuple(map(_label, named)), samples)
 
 
 def _rest(kind: Kind, found: str) -> Problem:
     return Problem(kind, f"{found}; {_LISTED} follow.", (), ())
 
 
-def _samples(asked: Asked, places: Sequence[int]) -> tuple[Photo, ...]:
-    return tuple(asked.pictures.read(places).permute(0, 2, 3, 1).mul(255).round().clamp(0, 255).byte().numpy())
+def _photo(pixels: Tensor) -> Photo:
+    return pixels.permute(1, 2, 0).mul(255).round().clamp(0, 255).byte().cpu().numpy()
 
 
 def _and(names: Sequence[str]) -> str:

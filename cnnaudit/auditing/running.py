@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cnnaudit import hooks, memory
+from cnnaudit.auditing.beside import printed, remarks
 from cnnaudit.auditing.columns import passed_over
 from cnnaudit.auditing.comparing import compared, unlike
 from cnnaudit.auditing.cues import Cue
@@ -94,6 +95,7 @@ def audit(
     pictures, rows, failures = answered(classifier, pictures, rows)
     shelf = Shelf(folder, rows.digest, seed)
     parts = Parts(classifier, pictures, rows, seed, tell, shelf)
+    beside = parts.made("other splits", printed, ()) if pictures.others else ()
     judgements, nameless = _judgements(parts, names or {}, before)
     classes = by_class(classifier, pictures, rows)
     facts = AuditFacts(
@@ -104,10 +106,16 @@ def audit(
         findings=tuple(finding for _, finding in judgements),
         hurt=parts.made("groups", lambda asked: hurt(asked, judgements), Hurt((), None, None)),
         slices=parts.made("slices", lambda asked: slices(asked, judgements), ()),
-        problems=parts.made("problems", problems, ()),
+        problems=parts.made("problems", lambda asked: problems(asked, beside), ()),
         robustness=parts.made("robustness", robustness, ()),
         unread=(*unread, *failures),
-        notes=(*few(classifier, classes), *notes, *passed_over(pictures.columns), *nameless),
+        notes=(
+            *few(classifier, classes),
+            *notes,
+            *passed_over(pictures.columns),
+            *remarks(pictures.others, beside),
+            *nameless,
+        ),
         skipped=parts.skipped,
     )
     facts = facts if before is None else _compared(facts, before, seed)

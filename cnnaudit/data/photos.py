@@ -91,7 +91,7 @@ def photos(
         OptionError: there is no picture.
         DataError: none of them can be read.
     """
-    paths = find_images([_held_out(where)])
+    paths = find_images([held_out_folder(where)])
     classes = _classes(paths, labels)
     notes: tuple[str, ...] = ()
     if UNKNOWN in classes and any(known != UNKNOWN for known in classes):
@@ -131,7 +131,7 @@ def gathered(
     return Photos(tuple(kept), part, (), unread, tuple(place for place, good in enumerate(readable) if good))
 
 
-def _held_out(where: Path) -> Path:
+def held_out_folder(where: Path) -> Path:
     """The folder with the pictures that no training saw, if there is one."""
     names = ("test", "val", "valid", "validation")
     return next((where / name for name in names if (where / name).is_dir()), where)

@@ -42,6 +42,7 @@ class Material:
         notes: what the reader must know.
         unread: files that cannot be read, and why.
         classes: the labels of a dataset that has its own.
+        split, train: which of a dataset's parts they are, and the one that networks learn from, with the same classes.
     """
 
     name: str | None = None
@@ -54,6 +55,8 @@ class Material:
     notes: tuple[str, ...] = ()
     unread: tuple[tuple[Path, str], ...] = ()
     classes: tuple[str, ...] = ()
+    split: str = ""
+    train: Split | Files | None = None
 
     def pixels(self, count: int, classifier: Classifier) -> Pixels:
         """So many of the pictures, or all, evenly spaced: `n c h w` in [0, 1], on the network's device.
@@ -87,7 +90,7 @@ def material(
     if data is not None:
         found = pictures(classifier, data, data_root=data_root, seed=seed, drawn=drawn)
         unread = left_out([path.name for path, _ in found.unread], "unreadable")
-        found = replace(found, notes=(*found.notes, *unread))
+        found = replace(found, notes=(*found.notes, *unread), train=None)  # which would stay in memory
     if photo is None and found.paths:
         photo = found.paths[0]
     if photo is not None:
@@ -159,12 +162,16 @@ def folder_of(data: str | Path) -> Path | None:
 def _of_dataset(classifier: Classifier, data: Dataset) -> Material:
     """Its first test, the classes by the network's labels where it has them, else by their number."""
     part = next(iter(data.tests.values())) if data.tests else data.validation
+    split, train = next(iter(data.tests), "validation"), None if data.train is part else data.train
     name = data.name if set(data.tests) <= {"test"} else f"{data.name}, test {next(iter(data.tests))!r}"
     if (places := own_classes(classifier, data.labels)) is not None:
         relabelled = _relabelled(part, torch.tensor(places)[part.labels])
-        return Material(name, relabelled, relabelled, True, notes=data.notes, classes=data.labels)
+        train = train and _relabelled(train, torch.tensor(places)[train.labels])
+        return Material(
+            name, relabelled, relabelled, True, notes=data.notes, classes=data.labels, split=split, train=train
+        )
     if len(data.labels) == classifier.classes:
-        return Material(name, part, part, True, notes=data.notes, classes=data.labels)
+        return Material(name, part, part, True, notes=data.notes, classes=data.labels, split=split, train=train)
     said = f"the classes of {data.name} are not the network's: no answer to its pictures can be right"
     own = replace(data, tests={"test": part})
     return Material(name, part, own, notes=(*data.notes, said), classes=data.labels)

@@ -1,6 +1,7 @@
 """What is audited: which pictures, whose classes, which masks, and what is said of those that do not do."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,14 @@ def test_too_many_files_for_memory_are_read_when_they_are_asked_for(
 
 def test_pictures_that_no_training_saw_are_audited_where_they_are_set_apart(tmp_path: Path) -> None:
     write(tmp_path, "train/husky/1.png", "train/grey wolf/2.png", "val/husky/3.png", "val/grey wolf/4.png")
-    assert set(pictures_of(classifier(), tmp_path)[0].names) == {"val/husky/3.png", "val/grey wolf/4.png"}
+    found = pictures_of(classifier(), tmp_path)[0]
+    assert set(found.names) == {"val/husky/3.png", "val/grey wolf/4.png"}
+    for each in (found, pictures_of(classifier(), tmp_path / "val")[0]):
+        (train,) = each.others
+        assert (each.split, train.split, train.truth.tolist()) == ("val", "train", [0, 1])
+        assert train.names == ("train/grey wolf/2.png", "train/husky/1.png")
+        assert train.read(1).shape == (3, 8, 6)
+    assert pictures_of(classifier(), tmp_path / "val/husky")[0].others == ()
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -208,6 +216,9 @@ def test_a_part_in_memory_and_one_on_demand_are_the_same() -> None:
 
 
 def test_a_dataset_s_classes_are_the_network_s_by_name_or_by_number() -> None:
+    learnt = replace(dataset(("husky", "grey wolf")), train=part([1, 0]))
+    (train,) = pictures_of(classifier(), learnt)[0].others
+    assert (train.names, train.truth.tolist()) == (("train 0", "train 1"), [0, 1])
     assert pictures_of(classifier(), dataset(("husky", "grey wolf")))[0].truth.tolist() == [1, 0, 0]
     assert pictures_of(classifier(), dataset(("0", "1")))[0].truth.tolist() == [0, 1, 1]
     assert pictures_of(classifier(labels=None), dataset(("a", "b")))[0].truth.tolist() == [0, 1, 1]

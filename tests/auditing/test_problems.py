@@ -1,8 +1,10 @@
 """Duplicates that were planted and pictures that are none; doubted labels against the paper's definition."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from made_up import asked_about, clouds
@@ -10,8 +12,12 @@ from PIL import Image as Pillow
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from cnnaudit.auditing import beside as beside_module
 from cnnaudit.auditing.alike import candidates, identical, nearly, prints
+from cnnaudit.auditing.beside import printed, remarks
+from cnnaudit.auditing.pictures import Others
 from cnnaudit.auditing.problems import problems
+from cnnaudit.errors import DataError
 
 N = 60
 
@@ -105,3 +111,56 @@ def test_pictures_that_were_lost_are_passed_over() -> None:
     given = asked_about(pixels, truth, predicted=predicted)
     given.survey.truthful[1] = given.survey.confidence[1] = torch.nan
     assert problems(given) == ()
+
+
+def beside(pixels: Tensor, *, broken: int = -1) -> Others:
+    def read(place: int) -> Tensor:
+        if place == broken:
+            raise DataError("broken")
+        return pixels[place].mul(255).round().byte()
+
+    names = tuple(f"train/{place}.png" for place in range(len(pixels)))
+    return Others("train", names, torch.arange(len(pixels)) % 2, read)
+
+
+def test_pictures_that_are_in_another_split_too_come_first() -> None:
+    pixels, truth = clouds(N).mul(255).round().div(255), torch.arange(N) % 2
+    train = clouds(70, seed=1)
+    train[66], train[67], train[3] = pixels[4], saved_again(pixels[7], 40), pixels[9]
+    train[11] = train[10]  # of no audited picture
+    pixels[20], pixels[31] = pixels[10], pixels[30]
+    given = asked_about(pixels, truth)
+    others = beside(train, broken=66)
+    asked = replace(given, pictures=replace(given.pictures, split="test", others=(others,)))
+    found = printed(asked)
+    assert remarks((others,), found) == (
+        "1 of 70 pictures of train cannot be read: they were not compared with the audited ones",
+    )
+    said = problems(asked, found)
+    assert [each.names for each in said if each.kind == "duplicate"] == [
+        ("009.png", "train/3.png"),
+        ("030.png", "031.png"),
+        ("010.png", "020.png"),
+    ]
+    assert said[0].sentence == "2 pictures are the same pixel by pixel, in test and train, all dog."
+    assert np.array_equal(said[0].samples[0], said[0].samples[1])
+    [near] = [each for each in said if each.kind == "near duplicate"]
+    assert near.names == ("007.png", "train/67.png") and "nearly the same, in test and train" in near.sentence
+
+
+def test_a_split_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside_module, "MOST", 5)
+    given = asked_about(clouds(N), torch.arange(N) % 2)
+    others = beside(clouds(6))
+    asked = replace(given, pictures=replace(given.pictures, others=(others,)))
+    assert printed(asked) == ()
+    assert "train has 6 pictures, more than the 5" in remarks((others,), ())[0]
+
+
+def test_a_table_may_say_which_split_each_picture_is_of() -> None:
+    pixels, truth = clouds(N), torch.arange(N) % 2
+    pixels[20], pixels[31] = pixels[10], pixels[30]
+    columns = {"Split": tuple("train" if place < 15 else "test" for place in range(N))}
+    first, second = problems(asked_about(pixels, truth, columns=columns))
+    assert first.names == ("010.png", "020.png") and "in train and test, all cat" in first.sentence
+    assert second.names == ("030.png", "031.png") and " in train" not in second.sentence
