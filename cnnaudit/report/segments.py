@@ -77,7 +77,9 @@ def table(explanation: Explanation) -> Table | None:
         np.zeros(len(values), bool) if explanation.unsettled is None else explanation.unsettled.numpy().flat[first]
     )
     order = np.argsort(-np.abs(values), kind="stable")[:_MOST]
-    rows = (_row(int(k), (low[k], values[k], high[k]), given, not unsettled[k], axis) for k in order)
+    rows = (
+        _row(int(k), (float(low[k]), float(values[k]), float(high[k])), given, not unsettled[k], axis) for k in order
+    )
     return Table(tuple(rows), len(values), encoding.packed_labels(labels), axis.place(0.0))
 
 
@@ -88,7 +90,7 @@ def _axis(low: float, high: float) -> charts.Axis:
 
 
 def _row(number: int, ends: tuple[float, float, float], given: bool, settled: bool, axis: charts.Axis) -> Row:
-    low, value, high = map(float, ends)
+    low, value, high = ends
     interval = f"{numbers.signed(low)} to {numbers.signed(high)}" if given else None
     drawn = (low, value, high) if given else (min(0.0, value), value, max(0.0, value))
     return Row(number, numbers.signed(value), interval, settled, Whisker(*map(axis.place, drawn)))
