@@ -7,6 +7,7 @@ from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import SURE_Z
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.interventions import Tested
+from cnnaudit.report.numbers import count, percent
 from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
 from cnnaudit.results.audits import Nature, Severity, Verdict
 from cnnaudit.training.metrics import share
@@ -72,7 +73,7 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
     strongest = _strongest(effects, leans)
     effect = effects[strongest] if strongest is not None else None
     verdict = _verdict(cue, effects, nature, leans)
-    count = int(cue.present.sum())
+    shown = int(cue.present.sum())
     return AuditFinding(
         id=cue.id,
         kind=cue.kind,
@@ -87,7 +88,7 @@ def _finding(asked: Asked, cue: Cue, effects: tuple[Effect, ...], edits: tuple[E
         effects=effects,
         strongest=strongest,
         evidence=(*cue.evidence, *evidence, *_lost_and_gained(asked, cue)),
-        present=count,
+        present=shown,
         pictures=len(asked.pictures),
         presence=_presence(asked, cue),
         patches=cue.patches(),
@@ -178,7 +179,7 @@ def _nature_of_part(cue: Cue) -> tuple[Nature, tuple[str, ...]]:
             "In most pictures nothing is seen to stand before a background: whether it is part of the object, a person "
             "must say. Masks would tell.",
         )
-    share_of = f"{cue.object_share:.0%} of it lies on what stands before the background"
+    share_of = f"{percent(cue.object_share)} of it lies on what stands before the background"
     if cue.object_share < _BESIDE:
         return "shortcut", (f"It belongs to the surroundings: {share_of}.",)
     if cue.object_share > _ON:
@@ -216,7 +217,7 @@ def _lost_and_gained(asked: Asked, cue: Cue) -> tuple[str, ...]:
         n = int(where.sum())
         if n:
             right = share(int((answers[where] == cue.label).sum()), n)
-            rows.append(f"{right.right:,} of {n:,} {said} ({right.value:.0%}).")
+            rows.append(f"{count(right.right)} of {count(n)} {said} ({percent(right.value)}).")
     if not bool((own & ~cue.present).any()) and not bool((~own & cue.present).any()):
         rows.append(
             f"In these pictures it is with every {label} and with nothing else: only edits can tell them apart."
@@ -245,7 +246,7 @@ _NOTHING = 0.05  # change of probability that is not worth a direction
 def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature, leans: bool) -> str:
     """The finding in one sentence, sizes counted in the direction in which the cue would act."""
     label, name = asked.classifier.labels[cue.label], cue.name
-    seen = f"{int(cue.present.sum()):,} of {len(asked.pictures):,} pictures"
+    seen = f"{count(int(cue.present.sum()))} of {count(len(asked.pictures))} pictures"
     if effect is None:
         goes = f"{name[:1].upper()}{name[1:]} goes with {label} (AUROC {cue.association:.2f}; {seen})"
         return f"{goes}. It could not be tested: there is no way to put it in or take it out."
@@ -263,7 +264,7 @@ def _claim(asked: Asked, cue: Cue, effect: Effect | None, nature: Nature, leans:
 
 def _plain(value: float) -> str:
     """Two decimals; nothing has no sign."""
-    return f"{round(value, 2) + 0.0:.2f}"
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _turned(change: Change, turn: int) -> tuple[float, float, float]:

@@ -224,8 +224,8 @@ def test_presence_is_counted_by_class() -> None:
     assert (dogs.right_with.right, dogs.right_with.n) == (4, 5)
     assert (dogs.right_without.right, dogs.right_without.n) == (5, 15)
     assert (found.present, found.pictures) == (7, N)
-    assert "5 of 15 pictures of dog without it are answered dog (33%)." in found.evidence
-    assert "0 of 2 pictures of other classes with it are answered dog (0%)." in found.evidence
+    assert "5 of 15 pictures of dog without it are answered dog (33\u202f%)." in found.evidence
+    assert "0 of 2 pictures of other classes with it are answered dog (0\u202f%)." in found.evidence
     assert found.concerned == ("000.png", "001.png", "002.png", "003.png", "005.png", "007.png", "009.png")
 
 
@@ -251,12 +251,12 @@ def test_no_more_pictures_are_named_than_said() -> None:
         (
             [effect("remove", 0.5)],
             "Taking a tag out of pictures of dog lowers P(dog) by 0.50 over the placebo (95 % interval 0.45 to 0.55; "
-            "the placebo alone: -0.01); 20 of 40 pictures have it.",
+            "the placebo alone: −0.01); 20 of 40 pictures have it.",
         ),
         (
             [effect("insert", 0.01)],
             "Putting a tag into pictures of other classes hardly changes P(dog), by 0.01 over the placebo (95 % "
-            "interval -0.04 to 0.06; the placebo alone: 0.01); 20 of 40 pictures have it.",
+            "interval −0.04 to 0.06; the placebo alone: 0.01); 20 of 40 pictures have it.",
         ),
         (
             [],
