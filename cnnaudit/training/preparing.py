@@ -100,7 +100,7 @@ def fingerprint(data: Dataset) -> str:
     for part in (data.train, data.validation):
         digest.update(str(part.shape).encode() + part.labels.numpy().tobytes())
         if isinstance(part, Split):
-            digest.update(part.images.contiguous().numpy())
+            digest.update(part.images.contiguous().numpy().data)
         else:
             for path in part.paths:
                 digest.update(_mark(path).encode())
