@@ -165,10 +165,9 @@ def fit_pairs(masks: Bool[Tensor, "n k"], scores: Float[Tensor, " n"], ends: Flo
     freedom = len(x) - x.shape[1]
     covariance = None
     if freedom < 0:
-        solution = shortest(x, target)
-    else:
-        inverse = torch.linalg.pinv(x.T @ x, hermitian=True)
-        solution = inverse @ (x.T @ target)
+        return Fit(total / count + free @ shortest(x, target)[: count - 1], None, t_quantile(freedom), 1.0)
+    inverse = torch.linalg.pinv(x.T @ x, hermitian=True)
+    solution = inverse @ (x.T @ target)
     if freedom >= _LEAST_FREEDOM:
         off = (target - x @ solution) / (1 - ((x @ inverse) * x).sum(1).clamp(max=1 - 1e-6))
         change = off[:, None] * (x @ inverse)[:, : count - 1] @ free.T

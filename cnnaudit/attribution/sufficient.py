@@ -126,9 +126,9 @@ class _Asked:
     def about(self, shown: Bool[Tensor, "n k"]) -> _Answers:
         logits, target = self.copies.scores(Segments(self.regions.labels, shown)), self.query.target
         score, probabilities, first = self.query.of_logits(logits), logits.double().softmax(1), logits.argmax(1)
-        plain = target.versus_index is None
-        called = first == target.index if plain else score > 0
-        other = first if plain else torch.full_like(first, target.versus_index)
+        versus = target.versus_index
+        called = first == target.index if versus is None else score > 0
+        other = first if versus is None else torch.full_like(first, versus)
         against = probabilities.gather(1, other[:, None])[:, 0]
         return _Answers(called, score, probabilities[:, target.index], other, against)
 
