@@ -4,11 +4,11 @@ from functools import partial
 from pathlib import Path
 
 from cnnaudit.data import cifar, huskies, idx, signals
+from cnnaudit.data.archive import SUFFIXES
 from cnnaudit.data.digits import digits
 from cnnaudit.data.folder import folder
 from cnnaudit.data.huskies import husky_wolf
 from cnnaudit.data.places import default_root
-from cnnaudit.data.reading import is_archive
 from cnnaudit.data.resizing import adapted, checked
 from cnnaudit.data.splits import Dataset, Drawn, Files, Request, Shape, Source, Split
 from cnnaudit.errors import OptionError, near_matches
@@ -131,4 +131,5 @@ def _no_path(name: str) -> str:
 def _meant(name: str) -> str:
     """A folder, or an archive of one, that is there under the name."""
     path = Path(name).expanduser()
-    return f" Did you mean {FOLDER + name!r}?" if path.is_dir() or (path.is_file() and is_archive(path)) else ""
+    archive = path.is_file() and path.name.lower().endswith(SUFFIXES)
+    return f" Did you mean {FOLDER + name!r}?" if path.is_dir() or archive else ""

@@ -160,6 +160,7 @@ class Copies:
         self._notes += answer.notes
         self._types |= dict.fromkeys(answer.types)
         torch.set_rng_state(answer.randomness)
+        self._loop.skip(len(answer.logits))
         return answer.logits
 
     def _asked(self, masks: Masks) -> Logits:

@@ -70,7 +70,7 @@ class Loop:
             raise OptionError(f"A batch holds at least one picture; got {batch.size}.")
         self.batch, self.device, self.expected = batch, device, expected
         self.budget = budget or Budget()
-        self.done = 0
+        self.done, self._known = 0, 0
         self._halved = False
 
     def run(self, count: int, ask: Callable[[int, int], Logits]) -> Logits:
@@ -94,8 +94,16 @@ class Loop:
                 found = answer.new_empty(count, *answer.shape[1:], dtype=torch.float32)
             found[start:stop] = answer
             start, self.done = stop, self.done + stop - start
-            self.budget.tell(self.done, self.expected)
+            self._tell()
         return found[:start].cpu()
+
+    def skip(self, count: int) -> None:
+        """So many answers were known before: who watches is told that these pictures are done, too."""
+        self._known += count
+        self._tell()
+
+    def _tell(self) -> None:
+        self.budget.tell(self.done + self._known, self.expected)
 
     @property
     def notes(self) -> tuple[str, ...]:

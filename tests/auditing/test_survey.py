@@ -290,7 +290,7 @@ def test_few_pictures_a_class_are_said_with_numbers() -> None:
     rows = tuple(ClassFacts(str(k), 1, right) for k in range(3))
     (note,) = few(classifier(), rows)
     assert "3 pictures of 3 of the network's 3 classes, 1 of the middle one" in note
-    assert "21%" in note  # Wilson's interval of 1 in 1: 1 / (1 + 1.96 ** 2) = 0.207
+    assert "21\u202f%" in note  # Wilson's interval of 1 in 1: 1 / (1 + 1.96 ** 2) = 0.207
     assert few(classifier(), tuple(ClassFacts(str(k), 20, right) for k in range(3))) == ()
 
 
