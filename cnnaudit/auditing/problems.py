@@ -47,18 +47,28 @@ def problems(asked: Asked, others: Sequence[Printed] = ()) -> tuple[Problem, ...
     trained on these labels may have learned wrong ones by heart. The surest come first.
     """
     places = (asked.survey.predicted >= 0).nonzero()[:, 0].tolist()
-    seen = [_audited(asked, place) for place in places]
-    seen += [_beside(asked, each.others, place) for each in others for place in each.places]
     found = joined([_prints(asked, places), *(each.prints for each in others)])
 
     def groups(rows: list[list[int]]) -> list[list[_Seen]]:
-        return [[seen[k] for k in group] for group in rows if min(group) < len(places)]
+        return [[_seen(asked, places, others, k) for k in group] for group in rows if min(group) < len(places)]
 
     return (
         *_listed(asked, "duplicate", groups(identical(found))),
         *_listed(asked, "near duplicate", groups(nearly(found))),
         *_mislabelled(asked),
     )
+
+
+def _seen(asked: Asked, places: Sequence[int], others: Sequence[Printed], k: int) -> _Seen:
+    """The picture of print `k`: prints of audited pictures come first, and then those of each other split."""
+    if k < len(places):
+        return _audited(asked, places[k])
+    k -= len(places)
+    for each in others:
+        if k < len(each.places):
+            return _beside(asked, each.others, each.places[k])
+        k -= len(each.places)
+    raise IndexError(k)
 
 
 def _audited(asked: Asked, place: int) -> _Seen:

@@ -27,6 +27,15 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Whisker:
+    """A value with its interval, in per cent of an axis."""
+
+    low: float
+    at: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """A scale from `low` to `high` with a tick at each of `values`."""
 

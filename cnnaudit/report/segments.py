@@ -16,23 +16,14 @@ SHOWN = frozenset((_VALUES, _LOW, _HIGH))
 
 
 @dataclass(frozen=True, slots=True)
-class Whisker:
-    """A value with its interval, in per cent of the axis; from zero to the value where there is no interval."""
-
-    low: float
-    at: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
-    """One segment; `interval` is None where the method gave none."""
+    """One segment; `interval` is None where the method gave none, and the whisker then begins at zero."""
 
     number: int
     value: str
     interval: str | None
     settled: bool
-    whisker: Whisker
+    whisker: charts.Whisker
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +84,7 @@ def _row(number: int, ends: tuple[float, float, float], given: bool, settled: bo
     low, value, high = ends
     interval = f"{numbers.signed(low)} to {numbers.signed(high)}" if given else None
     drawn = (low, value, high) if given else (min(0.0, value), value, max(0.0, value))
-    return Row(number, numbers.signed(value), interval, settled, Whisker(*map(axis.place, drawn)))
+    return Row(number, numbers.signed(value), interval, settled, charts.Whisker(*map(axis.place, drawn)))
 
 
 def _numbers(facts: Mapping[str, Any], name: str) -> np.ndarray:

@@ -15,15 +15,6 @@ _UNITS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Whisker:
-    """A change with its interval, in per cent of the axis."""
-
-    low: float
-    at: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
     """All pictures (`label` is None) or one class without a unit; `change` in points of per cent.
 
@@ -34,7 +25,7 @@ class Line:
     is_named: bool
     before: str
     after: str
-    whisker: Whisker | None
+    whisker: charts.Whisker | None
     change: str
     odds: str | None
     logit: str | None
@@ -220,7 +211,7 @@ def _line(loss: Loss, axis: Axis, draws_odds: bool, *, is_named: bool) -> Line:
         is_named=is_named,
         before=numbers.share(loss.before.value),
         after=numbers.share(loss.after.value),
-        whisker=drawn and Whisker(axis.place(drawn.low), axis.place(drawn.value), axis.place(drawn.high)),
+        whisker=drawn and charts.Whisker(axis.place(drawn.low), axis.place(drawn.value), axis.place(drawn.high)),
         change=_change(loss.change),
         odds=_of_scores(loss.odds),
         logit=_of_scores(loss.logit),
