@@ -13,7 +13,7 @@ from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.pictures import Others
 from cnnaudit.data.augmentation import as_pixels
 from cnnaudit.errors import DataError, ImageError
-from cnnaudit.report.numbers import count
+from cnnaudit.numbers import count
 from cnnaudit.shapes import Pixels
 
 MOST = 60_000

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 
 _VALUES = 20  # that a column of words may have
 _RARE = 5  # pictures with a value below which it is not looked at

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cnnaudit import numbers
 from cnnaudit.auditing.earlier import Outcome, Seen
-from cnnaudit.report import numbers
 from cnnaudit.report.auditing import words
 from cnnaudit.results import Change, Compared, Operation, Share
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cnnaudit import numbers
 from cnnaudit.auditing.sources import SOURCES
 from cnnaudit.errors import OptionError, near_matches
-from cnnaudit.report import numbers
 from cnnaudit.report.auditing import words
 from cnnaudit.results import AuditFacts, Share
 from cnnaudit.results.audits import Severity

@@ -7,7 +7,7 @@ from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import SURE_Z
 from cnnaudit.auditing.cues import Cue
 from cnnaudit.auditing.interventions import Tested
-from cnnaudit.report.numbers import count, percent
+from cnnaudit.numbers import count, percent
 from cnnaudit.results import AuditFinding, Change, Edit, Effect, Presence
 from cnnaudit.results.audits import Nature, Severity, Verdict
 from cnnaudit.training.metrics import share

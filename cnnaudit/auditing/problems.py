@@ -12,7 +12,7 @@ from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.beside import Printed
 from cnnaudit.auditing.pictures import Others
 from cnnaudit.data.augmentation import as_pixels
-from cnnaudit.report.numbers import count
+from cnnaudit.numbers import count
 from cnnaudit.results.audits import Problem
 from cnnaudit.shapes import Photo, Pixels
 

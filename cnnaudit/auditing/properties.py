@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int64
 from scipy import stats
 from torch import Tensor
 
+from cnnaudit import numbers
 from cnnaudit.auditing.asked import Asked
 from cnnaudit.auditing.association import SURE_Z, Link, links, within_classes
 from cnnaudit.auditing.casts import CAST, CHANNELS, cast_links, casts_of, direction, named
@@ -23,7 +24,6 @@ from cnnaudit.auditing.property_edits import Framed, Moved, Recompressed, Tinted
 from cnnaudit.auditing.surroundings import around, of_surroundings
 from cnnaudit.auditing.together import Together, together
 from cnnaudit.auditing.wording import called
-from cnnaudit.report import numbers
 from cnnaudit.results.audits import CuePatch, Operation
 from cnnaudit.shapes import Pixels
 

@@ -9,7 +9,7 @@ from cnnaudit.auditing.pictures import Pictures, chosen
 from cnnaudit.auditing.surveys import Survey
 from cnnaudit.classifier import Classifier
 from cnnaudit.errors import DataError, ImageError, ModelError
-from cnnaudit.report.numbers import count, percent
+from cnnaudit.numbers import count, percent
 from cnnaudit.results import ClassFacts, ImageFailure, Share
 from cnnaudit.training.metrics import share
 

@@ -198,7 +198,7 @@ def _table(findings: Sequence["AuditFinding"]) -> "Table":
 
 def _rows(facts: "AuditFacts", shown: int) -> Iterator[tuple[str, str]]:
     """Numbers, one a line."""
-    from cnnaudit.report import numbers
+    from cnnaudit import numbers
     from cnnaudit.report.auditing import words
 
     def right(share: Any) -> str:

@@ -184,7 +184,7 @@ def _predictions(result: "ImageResult") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from cnnaudit.report.numbers import percent
+    from cnnaudit.numbers import percent
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for prediction in result.predictions:
@@ -197,7 +197,7 @@ def _methods(result: "ImageResult", verbose: bool) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from cnnaudit.report.numbers import fact
+    from cnnaudit.numbers import fact
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("method", "target", "seconds", "in top tenth", *(("found",) if verbose else ())):

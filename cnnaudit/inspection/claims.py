@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cnnaudit.report.numbers import count, percent
+from cnnaudit.numbers import count, percent
 from cnnaudit.results import GroupAblation, Loss, Meaning
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 
 Writer = Callable[[float], str]
 """A value as the text of a tick."""

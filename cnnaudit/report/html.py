@@ -8,7 +8,8 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from cnnaudit.report import figures, numbers
+from cnnaudit import numbers
+from cnnaudit.report import figures
 from cnnaudit.report.auditing import page as audited
 from cnnaudit.report.inspection import page as inspected
 from cnnaudit.report.page import section

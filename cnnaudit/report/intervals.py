@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 
 _VALUES, _LOW, _HIGH = "coefficients", "low", "high"
 

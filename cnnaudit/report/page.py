@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnaudit.report import encoding, figures, intervals, numbers, segments
+from cnnaudit import numbers
+from cnnaudit.report import encoding, figures, intervals, segments
 from cnnaudit.report.grouping import Group, Maps, groups
 from cnnaudit.results import Declined, Explanation, ImageResult, MethodCard, Target
 

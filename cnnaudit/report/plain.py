@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from cnnaudit.errors import CnnAuditError
-from cnnaudit.report.numbers import array
+from cnnaudit.numbers import array
 
 
 def plain(value: Any, path: str = "report") -> Any:

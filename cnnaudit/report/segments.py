@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.report import charts, encoding, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts, encoding
 from cnnaudit.results import Explanation
 
 _MOST = 200  # rows, so that a picture of thousands of segments still makes a small page

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cnnaudit.cli import main
 from cnnaudit.data import scenes
-from cnnaudit.report.numbers import percent
+from cnnaudit.numbers import percent
 
 FAST = ["--model", "husky-wolf", "--method", "grad_cam"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from cnnaudit.numbers import fact
 from cnnaudit.report.intervals import rows
-from cnnaudit.report.numbers import fact
 from cnnaudit.report.plain import plain
 
 FACTS = {"r2": 0.5, "coefficients": (0.1, -2.0), "low": (-0.05, -2.5), "high": (0.25, -1.5), "samples": 1000}

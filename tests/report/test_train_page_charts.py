@@ -7,8 +7,9 @@ import pytest
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
+from cnnaudit import numbers
 from cnnaudit.errors import CnnAuditError
-from cnnaudit.report import charts, figures, numbers
+from cnnaudit.report import charts, figures
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 2.5), (0.93, 1), (0, 0.05), (0, 3e-4), (0, 7.3), (0.1, 0.9), (-3, 12)])

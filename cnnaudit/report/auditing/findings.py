@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.auditing import words
 from cnnaudit.report.auditing.tiles import Tile, tile
 from cnnaudit.report.auditing.words import Whisker

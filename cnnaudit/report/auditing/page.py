@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.auditing import findings, words
 from cnnaudit.report.auditing.opening import Opening, opening
 from cnnaudit.report.auditing.tiles import Tile, tile

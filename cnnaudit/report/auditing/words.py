@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.charts import Axis
 from cnnaudit.results import AuditFacts, AuditFinding, Change, CueKind, Effect, Operation, Share
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.charts import Axis, Tick
 from cnnaudit.report.inspection.exemplars import says
 from cnnaudit.results import Ablation, Change, GroupAblation, Loss, UnitAblation

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-from cnnaudit.report import figures, numbers
+from cnnaudit import numbers
+from cnnaudit.report import figures
 from cnnaudit.report.encoding import STEPS, display_codes, display_limit
 from cnnaudit.results import Activations, FeatureMaps, Prediction
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 from cnnaudit.results import Block, Fold, Node
 
 LINE = 16

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw
 
-from cnnaudit.report import figures, numbers
+from cnnaudit import numbers
+from cnnaudit.report import figures
 from cnnaudit.results import Embedding
 
 _COLOURS = 10

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from cnnaudit.report import figures, numbers
+from cnnaudit import numbers
+from cnnaudit.report import figures
 from cnnaudit.results import Exemplars, LayerExemplars, Meaning, Patch, UnitExemplars
 from cnnaudit.shapes import Photo
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cnnaudit import numbers
 from cnnaudit.errors import CnnAuditError
-from cnnaudit.report import figures, numbers
+from cnnaudit.report import figures
 from cnnaudit.results import Visualization, Visualizations
 
 _QUALITY = 85

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.report import encoding, figures, numbers
+from cnnaudit import numbers
+from cnnaudit.report import encoding, figures
 from cnnaudit.results import EffectiveField, EffectiveFields
 
 _QUALITY = 72

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnaudit.report import figures, numbers
+from cnnaudit import numbers
+from cnnaudit.report import figures
 from cnnaudit.report.encoding import display_limit, encode_heatmap
 from cnnaudit.report.training.kernels import Kernel, bars, coloured
 from cnnaudit.results import FilterBank, Filters

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 from cnnaudit.results import InspectionFacts
 
 _CLASSES = 2

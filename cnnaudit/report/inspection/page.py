@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 from cnnaudit.report.inspection import (
     ablation,
     activations,

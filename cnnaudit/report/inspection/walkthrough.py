@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cnnaudit import numbers
 from cnnaudit.errors import CnnAuditError
-from cnnaudit.report import figures, numbers
+from cnnaudit.report import figures
 from cnnaudit.report.encoding import display_codes
 from cnnaudit.report.inspection.number_grids import Grid, grid_of, written
 from cnnaudit.report.inspection.walk_data import data_of, limits_of

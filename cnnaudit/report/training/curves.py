@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.charts import Axis, Tick
 from cnnaudit.results import Epoch, TrainingFacts
 

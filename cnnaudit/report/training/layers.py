@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 from cnnaudit.results import ArchitectureFacts, DeadUnits, LayerFacts
 
 FOLDED_ABOVE = 60

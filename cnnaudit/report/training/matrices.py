@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnaudit.report import numbers
+from cnnaudit import numbers
 from cnnaudit.results import TestFacts
 
 LARGEST = 30

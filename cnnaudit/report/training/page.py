@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.plain import plain
 from cnnaudit.report.training import classes, curves, kernels, layers, matrices, mistakes, reliability, summaries
 from cnnaudit.results import Epoch, TestFacts, TrainingFacts

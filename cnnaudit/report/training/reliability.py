@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from cnnaudit.report import charts, numbers
+from cnnaudit import numbers
+from cnnaudit.report import charts
 from cnnaudit.report.charts import Axis, Tick
 from cnnaudit.report.training import summaries
 from cnnaudit.report.training.classes import Whisker, interval, whisker

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cnnaudit import numbers
 from cnnaudit.errors import CnnAuditError
-from cnnaudit.report import numbers
 
 
 @pytest.mark.parametrize(
