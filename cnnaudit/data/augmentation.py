@@ -21,6 +21,7 @@ AUGMENTATIONS: dict[str, str] = {
 
 _JITTER = 0.2
 SCENE_SHIFT = 6
+_LEAST_SIDE = 16
 _CELLS = (8, 12, 16, 24, 32, 48)
 _BRIGHTEST = 0.6
 
@@ -55,6 +56,19 @@ def augment(images: Tensor, names: Sequence[str], rng: torch.Generator) -> Tenso
 def as_pixels(images: Tensor) -> Tensor:
     """uint8 as float32 in [0, 1]; floats as they are."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def part_of(pixels: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """A random window of the pictures, the same for all, `share` of their height and of their width (`part_size`)."""
+    (h, w), (rows, columns) = pixels.shape[-2:], part_size(pixels.shape[-2:], share)
+    down, right = (int(torch.randint(most + 1, (), generator=rng)) for most in (h - rows, w - columns))
+    return pixels[..., down : down + rows, right : right + columns]
+
+
+def part_size(size: Sequence[int], share: float) -> tuple[int, int]:
+    """Height and width of a part of pictures of this size; 16 pixels or the whole side where that would be less."""
+    height, width = (max(round(share * side), min(side, _LEAST_SIDE)) for side in size)
+    return height, width
 
 
 def _moved(images: Tensor, crop: bool, flip: bool, rng: torch.Generator) -> Tensor:

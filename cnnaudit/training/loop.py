@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from cnnaudit.data.augmentation import augment
+from cnnaudit.data.augmentation import augment, part_of
 from cnnaudit.errors import TrainingError
 from cnnaudit.results import Epoch
 from cnnaudit.training.batches import Feed, parts
@@ -186,7 +186,7 @@ class Loop:
         rate, step = 0.0, 0
         for step, (images, labels) in enumerate(self._train.batches(order, self.recipe.batch_size), 1):
             rate = self._set_rate((epoch - 1) * steps + step, self.recipe.epochs * steps)
-            inputs = self._normalise(augment(images, self.recipe.augmentation or (), self._order))
+            inputs = self._normalise(self._seen(images, (epoch - 1) * steps + step, self.recipe.epochs * steps))
             ago = tally.add(*self._stepper.step(inputs, labels), len(labels))
             self._check(ago, epoch, step, steps)
             if self._is_due(step == steps):
@@ -197,6 +197,17 @@ class Loop:
         self._check(tally.look(), epoch, step, steps)
         self._record(epoch, tally, rate, time.perf_counter() - began, f"step {step} of {steps}")
         return step == steps
+
+    def _seen(self, images: Tensor, step: int, steps: int) -> Tensor:
+        """What is learned from in `step` (from 1) of `steps`: pictures altered, and parts of them at first."""
+        pixels = augment(images, self.recipe.augmentation or (), self._order)
+        whole = self.recipe.early_part == 1 or 2 * step > steps
+        return pixels if whole else part_of(pixels, self.recipe.early_part, self._order)
+
+    def _work(self, done: int, steps: int) -> float:
+        """What so many of all steps cost, in steps on whole pictures."""
+        early = min(done, steps // 2)
+        return self.recipe.early_part**2 * early + done - early
 
     def _set_rate(self, step: int, steps: int) -> float:
         r = self.recipe
@@ -242,7 +253,9 @@ class Loop:
             return
         self._shown = time.perf_counter()
         spent, epochs = self._shown - began, self.recipe.epochs
-        left = spent / step * (steps * (epochs - epoch + 1) - step)
+        begun, last = (epoch - 1) * steps, epochs * steps
+        before, now, whole = (self._work(done, last) for done in (begun, begun + step, last))
+        left = spent / (now - before) * (whole - now)
         self._progress(Step(epoch, epochs, step, steps, *tally.means, tally.seen / spent, left))
 
     def snapshot(self, start: dict[str, Tensor], randomness: list[Tensor], data: str, notes: list[str]) -> Snapshot:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import cnnaudit
 from cnnaudit import checkpoints
-from cnnaudit.data.augmentation import SCENE_SHIFT
+from cnnaudit.data.augmentation import SCENE_SHIFT, part_size
 from cnnaudit.data.datasets import Dataset, Drawn, Request, Split, dataset
 from cnnaudit.errors import OptionError
 from cnnaudit.loading.building import Built, build, pretrained_size
@@ -72,6 +72,8 @@ def prepare(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Prepared:
         dropout=recipe.dropout, pretrained=recipe.pretrained, weights=recipe.weights,
     )  # fmt: skip
     _try(built.network, data.train.shape, recipe)
+    if recipe.early_part < 1:
+        _try(built.network, (channels, *part_size((height, width), recipe.early_part)), recipe, part=True)
     _check_augmentation(recipe, data)
     preset = built.preset
     known = recipe.pretrained and preset.mean is not None and preset.std is not None
@@ -126,8 +128,8 @@ def _request(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Request:
     return Request(root=root, seed=recipe.seed, size=size, channels=channels, drawn=drawn, **scenes)
 
 
-def _try(network: nn.Module, shape: tuple[int, int, int], recipe: Recipe) -> None:
-    """One forward pass, so that a picture that is too small is met before the training."""
+def _try(network: nn.Module, shape: tuple[int, int, int], recipe: Recipe, *, part: bool = False) -> None:
+    """One forward pass, so that a picture that is too small is met before the training, or a part of one."""
     training = network.training
     try:
         with torch.no_grad():
@@ -135,9 +137,11 @@ def _try(network: nn.Module, shape: tuple[int, int, int], recipe: Recipe) -> Non
     except (RuntimeError, AssertionError) as error:  # a vision transformer asserts the size it was made for
         c, h, w = shape
         reason = str(error).partition("\n")[0]
+        what, instead = "pictures", "another --input-size; torchvision's networks are made for 224"
+        if part:
+            what, instead = "parts of the pictures", "a larger --early-part, or 1 where only one size will do"
         raise OptionError(
-            f"{recipe.arch} cannot take the {c} x {h} x {w} pictures of {recipe.data} ({reason}). "
-            "Give another --input-size; torchvision's networks are made for 224."
+            f"{recipe.arch} cannot take the {c} x {h} x {w} {what} of {recipe.data} ({reason}). Give {instead}."
         ) from error
     finally:
         network.train(training)

@@ -18,6 +18,7 @@ class Preset:
     schedule: str = "cosine"
     warm_up: float = 0.1
     label_smoothing: float = 0.0
+    early_part: float = 1.0
     precision: str = "auto"
     pretrained: bool = False
     freeze: str = "none"
@@ -33,11 +34,11 @@ _OURS = {
     "mnist1d-fc": Preset(epochs=60, learning_rate=3e-3),
     "mnist1d-cnn": Preset(epochs=60, learning_rate=1e-2),
     "husky-wolf": Preset(),
-    "vgg8": Preset(18, 128, "sgd", 0.2, weight_decay=5e-4, warm_up=0.2, label_smoothing=0.1),
+    "vgg8": Preset(16, 256, "muon", 0.1, weight_decay=5e-4, warm_up=0.1, label_smoothing=0.1, early_part=0.75),
 }
 _TORCHVISION = Preset(epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-4)
 _PRETRAINED = Preset(epochs=5, learning_rate=3e-4)
-_OTHERWISE = {"sgd": (0.05, 5e-4), "adam": (1e-3, 0.0), "adamw": (3e-3, 0.01)}
+_OTHERWISE = {"sgd": (0.05, 5e-4), "adam": (1e-3, 0.0), "adamw": (3e-3, 0.01), "muon": (0.1, 5e-4)}
 """Learning rate and weight decay of an optimizer that is not the preset's own."""
 
 

@@ -14,7 +14,7 @@ from cnnaudit.errors import OptionError, near_matches
 from cnnaudit.loading.building import known_architecture
 from cnnaudit.models import is_ours
 from cnnaudit.models.pattern_language import is_pattern
-from cnnaudit.training.optimizers import OPTIMIZERS
+from cnnaudit.training.optimizers import OPTIMIZERS, WITH_MOMENTUM
 from cnnaudit.training.precision import Precision
 from cnnaudit.training.presets import preset
 from cnnaudit.training.schedules import SCHEDULES
@@ -31,8 +31,9 @@ class Recipe:
 
     Attributes:
         learning_rate: its peak.
-        momentum: of SGD; None for optimizers that have none.
+        momentum: of SGD, and of those weights that Muon leaves to it; None for optimizers that have none.
         warm_up: share of all steps in which the learning rate rises.
+        early_part: the share of a picture's height and width that is learned from in the first half of the steps.
         augmentation: names of `cnnaudit.data.augmentation.AUGMENTATIONS`; `()` for none, None for what suits the data.
         patience: epochs without a better validation after which the training ends; None: never.
         weights: the pretrained ones: a file, or torchvision's name of them; None: those it recommends.
@@ -55,6 +56,7 @@ class Recipe:
     label_smoothing: float
     dropout: float | None
     pool: str | None
+    early_part: float
     augmentation: tuple[str, ...] | None
     precision: str
     patience: int | None
@@ -121,7 +123,7 @@ def complete(arch: str, data: str, given: Mapping[str, Any]) -> Recipe:
     values |= {"arch": arch, "data": data, "name": default_name(arch, data)}
     values |= asdict(default) | dict(scenes) | chosen | {"pretrained": pretrained}
     values["seed"] = given.get("seed", default.seed)  # None is none, and no default
-    if values["optimizer"] == "sgd" and values["momentum"] is None:
+    if values["optimizer"] in WITH_MOMENTUM and values["momentum"] is None:
         values["momentum"] = 0.9
     recipe = Recipe(**values)
     _check(recipe)
@@ -141,8 +143,10 @@ def _check(recipe: Recipe) -> None:
     _check_choices(recipe)
     _check_ranges(recipe)
     augmentation.known(recipe.augmentation or ())
-    if recipe.momentum is not None and recipe.optimizer != "sgd":
-        raise OptionError(f"--momentum is for sgd; {recipe.optimizer} has no such option. Leave it out.")
+    if recipe.momentum is not None and recipe.optimizer not in WITH_MOMENTUM:
+        raise OptionError(
+            f"--momentum is for {' and '.join(WITH_MOMENTUM)}; {recipe.optimizer} has no such option. Leave it out."
+        )
     if recipe.unfreeze_after is not None and recipe.freeze == "none":
         raise OptionError("--unfreeze-after needs --freeze backbone: nothing is frozen.")
     if recipe.unfreeze_after is not None and recipe.unfreeze_after >= recipe.epochs:
@@ -183,6 +187,8 @@ def _check_ranges(recipe: Recipe) -> None:
         raise OptionError(f"The learning rate is {recipe.learning_rate!r}; give a number above 0.")
     if not (_is_number(recipe.weight_decay) and 0 <= recipe.weight_decay < math.inf):
         raise OptionError(f"The weight decay is {recipe.weight_decay!r}; give a number from 0 up.")
+    if not (_is_number(recipe.early_part) and 0 < recipe.early_part <= 1):
+        raise OptionError(f"The early part is {recipe.early_part!r}; give a share above 0 and up to 1, the whole.")
     for label in ("momentum", "warm_up", "label_smoothing", "dropout"):
         value = getattr(recipe, label)
         if value is not None and not (_is_number(value) and 0 <= value < 1):

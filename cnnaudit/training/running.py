@@ -42,6 +42,7 @@ def train(
     label_smoothing: float | None = None,
     dropout: float | None = None,
     pool: str | None = None,
+    early_part: float | None = None,
     augmentation: Sequence[str] | None = None,
     precision: str | None = None,
     patience: int | None = None,
@@ -77,12 +78,16 @@ def train(
             `arch`.
         data_root: the folder that holds datasets.
         name: of the checkpoint; by default made of `arch` and `data`.
-        optimizer: "sgd" (with Nesterov momentum), "adam" or "adamw".
+        optimizer: "sgd" (with Nesterov momentum), "adam", "adamw", or "muon" (orthogonalised steps for the weights
+            between the first and the last layer, "sgd" for the others).
         learning_rate: its peak, in a linear rise over the share `warm_up` of all steps, then along `schedule`.
         schedule: "cosine", "step" or "constant".
         label_smoothing: share of the target that is spread over all classes.
         dropout: before the last layers; None: as the architecture has it.
         pool: "max", "average", "stride" or "blur".
+        early_part: in the first half of the steps, learn from random parts of the pictures, this share of them high
+            and wide (but no fewer than 16 pixels): such steps cost less. 1 is the whole; less is for networks that
+            take any size.
         augmentation: of `cnnaudit.data.augmentation.AUGMENTATIONS`; () for none, None for what suits the data.
         precision: "auto" (float32, or half precision where it is measured to be faster), "float32",
             "bfloat16" or "float16".
@@ -120,6 +125,7 @@ def train(
             "epochs": epochs, "seed": seed, "name": name, "batch_size": batch_size, "optimizer": optimizer,
             "learning_rate": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "schedule": schedule,
             "warm_up": warm_up, "label_smoothing": label_smoothing, "dropout": dropout, "pool": pool,
+            "early_part": early_part,
             "augmentation": None if augmentation is None else tuple(augmentation), "precision": precision,
             "patience": patience, "pretrained": pretrained, "weights": None if weights is None else str(weights),
             "freeze": freeze, "unfreeze_after": unfreeze_after, "input_size": size, "deterministic": deterministic,

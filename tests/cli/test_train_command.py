@@ -44,7 +44,7 @@ def asked(monkeypatch):
 def test_every_option_arrives(asked):
     arguments = (
         "vgg8 --data toy --data-root there --epochs 2 --batch-size 4 --optimizer sgd --lr 0.01 --momentum 0.8 "
-        "--weight-decay 0.1 --schedule step --warm-up 0.2 --label-smoothing 0.1 --augment crop,flip "
+        "--weight-decay 0.1 --schedule step --warm-up 0.2 --label-smoothing 0.1 --early-part 0.8 --augment crop,flip "
         "--precision float32 --patience 3 --time-limit 60 --deterministic --half --resume --pool blur --dropout 0.4 "
         "--input-size 32x48 --pretrained --weights mine.pth --freeze backbone --unfreeze-after 1 "
         "--correlation 0.5 --samples 10 --test-samples 20 --seed 3 --device cpu --out here --name mine"
@@ -54,8 +54,9 @@ def test_every_option_arrives(asked):
         {
             "arch": "vgg8", "data": "toy", "data_root": "there", "epochs": 2, "batch_size": 4, "optimizer": "sgd",
             "learning_rate": 0.01, "momentum": 0.8, "weight_decay": 0.1, "schedule": "step", "warm_up": 0.2,
-            "label_smoothing": 0.1, "augmentation": ("crop", "flip"), "precision": "float32", "patience": 3,
-            "time_limit": 60.0, "deterministic": True, "half": True, "resume": True, "pool": "blur", "dropout": 0.4,
+            "label_smoothing": 0.1, "early_part": 0.8, "augmentation": ("crop", "flip"),
+            "precision": "float32", "patience": 3, "time_limit": 60.0, "deterministic": True,
+            "half": True, "resume": True, "pool": "blur", "dropout": 0.4,
             "input_size": (32, 48), "pretrained": True, "weights": "mine.pth", "freeze": "backbone",
             "unfreeze_after": 1, "correlation": 0.5, "samples": 10, "test_samples": 20, "seed": 3, "device": "cpu",
             "out": "here", "name": "mine",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnnaudit.data.augmentation import AUGMENTATIONS, augment, known
+from cnnaudit.data.augmentation import AUGMENTATIONS, augment, known, part_of, part_size
 from cnnaudit.errors import OptionError
 
 
@@ -78,3 +78,22 @@ def test_names_are_checked():
     assert "scene" in AUGMENTATIONS
     with pytest.raises(OptionError, match="Did you mean 'colour'"):
         known(["color"])
+
+
+def test_a_part_is_a_window_of_all_pictures_and_every_place_comes():
+    images, draws = numbered(2, side=20), rng()
+    found = {int(part_of(images, 0.85, draws)[0, 0, 0, 0]) for _ in range(200)}
+    assert found == {20 * row + column for row in range(4) for column in range(4)}
+    part = part_of(images, 0.85, draws)
+    assert part.shape == (2, 1, 17, 17)
+    corner = int(part[0, 0, 0, 0])
+    row, column = divmod(corner, 20)
+    assert torch.equal(part, images[..., row : row + 17, column : column + 17])
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "expected"),
+    [((32, 32), 0.75, (24, 24)), ((20, 40), 0.5, (16, 20)), ((1, 40), 0.75, (1, 30)), ((8, 8), 0.1, (8, 8))],
+)
+def test_a_part_is_a_share_of_each_side_and_never_tiny(size, share, expected):
+    assert part_size(size, share) == expected

@@ -57,11 +57,11 @@ def plain(name: str) -> nn.Sequential:
     """The same networks as anyone would write them down."""
     relu, pool, flat = nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
     if name == "vgg8":
-        sizes, layers = (3, 24, 48, 48, 96, 96, 192, 192), []
+        sizes, layers = (3, 32, 64, 64, 128, 128, 256, 256), []
         for index, (before, after) in enumerate(pairwise(sizes)):
             layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), *([pool] if index in (0, 2, 4) else [])]
             layers += [nn.BatchNorm2d(after), relu]
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), flat, nn.Linear(192, 10))
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), flat, nn.Linear(256, 10))
     networks = {
         "logistic": [flat, nn.Linear(784, 10)],
         "mlp": [flat, nn.Linear(784, 512), relu, nn.Linear(512, 10)],
@@ -96,7 +96,7 @@ def test_vgg8_is_small_and_cheap() -> None:
     assert 2 * sum(tensor.numel() for tensor in network.state_dict().values()) < 5e6  # bytes in half precision
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.rand(1, 3, 32, 32))
-    assert 20e6 < counter.get_total_flops() / 2 < 30e6
+    assert 38e6 < counter.get_total_flops() / 2 < 45e6
     assert parameters(vgg8(width=8)) < parameters(network) / 8
     weighted = [module for module in network if isinstance(module, nn.Conv2d | nn.Linear)]
     assert len(weighted) == 8

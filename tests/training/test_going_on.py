@@ -42,7 +42,7 @@ def whole(moving_toy, tmp_path):
     return training.train("cnn2", out=tmp_path / "whole", **CHOICES)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
 def test_going_on_gives_the_bits_of_an_uninterrupted_run(moving_toy, tmp_path, optimizer):
     choices = CHOICES | {"optimizer": optimizer, "learning_rate": 0.01}
     whole = training.train("cnn2", out=tmp_path / "whole", **choices)
@@ -53,6 +53,16 @@ def test_going_on_gives_the_bits_of_an_uninterrupted_run(moving_toy, tmp_path, o
         resumed = training.train("cnn2", out=tmp_path / out, resume=True, **choices)
         assert resumed.path.read_bytes() == whole.path.read_bytes()
         assert [e.loss for e in resumed.history] == [e.loss for e in whole.history]
+
+
+def test_going_on_is_exact_where_parts_are_learned_from_at_first(moving_toy, tmp_path):
+    choices = CHOICES | {"optimizer": "muon", "epochs": 3, "input_size": 24, "early_part": 0.75}
+    whole = training.train("vgg8", out=tmp_path / "whole", **choices)
+    for epoch in (2, 3):
+        with pytest.raises(Stopped):
+            training.train("vgg8", out=tmp_path / str(epoch), progress=stop_at(epoch), **choices)
+        resumed = training.train("vgg8", out=tmp_path / str(epoch), resume=True, **choices)
+        assert resumed.path.read_bytes() == whole.path.read_bytes()
 
 
 def test_it_can_be_stopped_again_and_again(whole, tmp_path):

@@ -99,9 +99,12 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(batch):
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+TORCHS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "muon"])
 def test_each_optimizer_makes_torch_s_step(name):
-    theirs = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    theirs = TORCHS[name]
     extra = {"momentum": 0.8, "nesterov": True} if name == "sgd" else {}
     first = nn.Linear(5, 2)
     second = copy.deepcopy(first)

@@ -20,6 +20,7 @@ from cnnaudit.models import ARCHITECTURES, cnn2
 from cnnaudit.training import precision
 from cnnaudit.training.batches import parts
 from cnnaudit.training.paths import Paths
+from cnnaudit.training.stepping import Stepper
 
 TOY = {"data": "toy", "epochs": 3, "batch_size": 16, "device": "cpu", "learning_rate": 0.01, "seed": 3}
 SCENES = {"samples": 96, "test_samples": 20, "batch_size": 16, "epochs": 3, "seed": 3, "device": "cpu"}
@@ -67,8 +68,8 @@ def test_the_card_tells_how_it_was_made(trained):
     assert (card.architecture, card.dataset, card.channels) == ("husky-wolf", "husky-wolf", 3)
     assert card.training["command"] == (
         "cnnaudit train husky-wolf --data husky-wolf --epochs 3 --batch-size 16 --optimizer adamw --lr 0.003 "
-        "--weight-decay 0.01 --schedule cosine --warm-up 0.1 --label-smoothing 0.0 --augment scene --precision float32 "
-        "--seed 3 --name husky-wolf --correlation 1.0 --samples 96 --test-samples 20"
+        "--weight-decay 0.01 --schedule cosine --warm-up 0.1 --label-smoothing 0.0 --early-part 1.0 --augment scene "
+        "--precision float32 --seed 3 --name husky-wolf --correlation 1.0 --samples 96 --test-samples 20"
     )
     assert card.training["test_accuracy"] == {test.name: test.accuracy.value for test in result.tests}
     assert len(card.training["history"]) == 3
@@ -267,6 +268,18 @@ def test_mistakes_are_the_most_confident_wrong_answers(toy, tmp_path):
     assert all((m.picture[..., 0] == toys.split(60, 2).images[m.index, 0].numpy()).all() for m in found)
 
 
+def test_parts_of_pictures_are_learned_from_in_the_first_half_of_the_steps(toy, tmp_path, monkeypatch):
+    seen = []
+    step = Stepper.step
+    monkeypatch.setattr(Stepper, "step", lambda self, *batch: seen.append(tuple(batch[0].shape)) or step(self, *batch))
+    choices = TOY | {"batch_size": 60, "input_size": 24, "early_part": 0.75}
+    steps = []
+    result = training.train("vgg8", out=tmp_path, progress=steps.append, **choices)
+    assert seen == [(60, 1, 18, 18)] * 3 + [(60, 1, 24, 24)] * 3
+    assert "--early-part 0.75" in result.run.command
+    assert steps[-1].seconds_left == 0
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -280,6 +293,10 @@ def test_mistakes_are_the_most_confident_wrong_answers(toy, tmp_path):
         ({"weight_decay": -1.0}, OptionError, "weight decay is -1"),
         ({"label_smoothing": 1.0}, OptionError, "label smoothing is 1"),
         ({"warm_up": 1.5}, OptionError, "warm up is 1.5"),
+        ({"early_part": 0.0}, OptionError, r"early part is 0\.0; give a share above 0"),
+        ({"early_part": 1.5}, OptionError, r"early part is 1\.5"),
+        ({"early_part": 0.75, "input_size": 24}, OptionError, "cannot take the 1 x 18 x 18 parts .*--early-part"),
+        ({"arch": "logistic", "optimizer": "muon"}, OptionError, "between the first layer and the last"),
         ({"optimizer": "adma"}, OptionError, "Did you mean 'adam'"),
         ({"optimizer": "adam", "momentum": 0.5}, OptionError, "adam has no such option"),
         ({"schedule": "cosin"}, OptionError, "Did you mean 'cosine'"),

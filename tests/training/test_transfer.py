@@ -56,7 +56,7 @@ def test_what_is_unfrozen_learns_in_the_epochs_behind(toy, tmp_path, resnet):
         assert changed(result, {k: v for k, v in resnet.items() if "fc" not in k}) >= {"conv1", "layer1", "bn1"}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon"])
 def test_each_optimizer_takes_up_what_is_unfrozen(toy, tmp_path, resnet, optimizer):
     result = training.train(
         "resnet18", out=tmp_path, freeze="backbone", unfreeze_after=1, optimizer=optimizer, **CHOICES
