@@ -21,7 +21,7 @@ _LOOP = (
     click.option("--lr", type=float, help="Peak learning rate."),
     click.option("--momentum", type=float, help="Of sgd and muon (Nesterov's); 0.9 if not given."),
     click.option("--weight-decay", type=float, help="Pull of the weights towards 0."),
-    click.option("--schedule", metavar="NAME", help="cosine, step or constant."),
+    click.option("--schedule", metavar="NAME", help="cosine, linear, step or constant."),
     click.option("--warm-up", type=float, metavar="SHARE", help="Share of the steps in which the rate rises."),
     click.option("--label-smoothing", type=float, metavar="SHARE", help="Share of a target spread over all classes."),
     click.option("--early-part", type=float, metavar="SHARE", help="Share of each side that is learned from at first."),

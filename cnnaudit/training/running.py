@@ -81,7 +81,7 @@ def train(
         optimizer: "sgd" (with Nesterov momentum), "adam", "adamw", or "muon" (orthogonalised steps for the weights
             between the first and the last layer, "sgd" for the others).
         learning_rate: its peak, in a linear rise over the share `warm_up` of all steps, then along `schedule`.
-        schedule: "cosine", "step" or "constant".
+        schedule: "cosine", "linear", "step" or "constant".
         label_smoothing: share of the target that is spread over all classes.
         dropout: before the last layers; None: as the architecture has it.
         pool: "max", "average", "stride" or "blur".

@@ -20,16 +20,22 @@ def test_it_rises_over_a_tenth_and_falls_towards_zero():
 
 
 @pytest.mark.parametrize("steps", [2, 3, 100])
-def test_the_cosine_is_torch_s(steps):
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_it_falls_as_torch_s_does(schedule, steps):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.2)
     rise = max(1, steps // 10)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps - rise + 1)
+    falls = steps - rise + 1
+    theirs = {
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=falls),
+        "linear": lambda: torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=falls),
+    }
+    scheduler = theirs[schedule]()
     expected = []
-    for _ in range(steps - rise + 1):
+    for _ in range(falls):
         expected.append(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
-    found = [learning_rate(step, steps, 0.2) for step in range(rise, steps + 1)]
+    found = [learning_rate(step, steps, 0.2, schedule=schedule) for step in range(rise, steps + 1)]
     assert found == pytest.approx(expected, abs=1e-12)
     assert min(found) > 0, "every step learns"
 
