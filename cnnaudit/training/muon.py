@@ -76,16 +76,21 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrix: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
     """About the nearest matrix whose singular values are all 1: they come to lie between 0.68 and 1.14.
 
-    Five Newton-Schulz steps with a polynomial of degree five; singular values below about a thousandth of
-    the matrix's norm are left behind. Zero stays zero.
+    Five Newton-Schulz steps with a polynomial of degree five, made on the smaller of the matrix's squares,
+    of which all the factors are polynomials: half the work where one side is much longer. Singular values
+    below about a thousandth of the matrix's norm are left behind. Zero stays zero.
     """
     wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if wide else matrix.T
     x = x / x.norm().clamp(min=1e-30)
     a, b, c = _QUINTIC
+    square = x @ x.T
+    factors = torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(_TIMES):
-        square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        factors, square = factor @ factors, factor @ square @ factor
+    x = factors @ x
     return x if wide else x.T
 
 

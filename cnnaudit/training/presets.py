@@ -34,7 +34,7 @@ _OURS = {
     "mnist1d-fc": Preset(epochs=60, learning_rate=3e-3),
     "mnist1d-cnn": Preset(epochs=60, learning_rate=1e-2),
     "husky-wolf": Preset(),
-    "vgg8": Preset(16, 256, "muon", 0.1, weight_decay=5e-4, schedule="linear", label_smoothing=0.1, early_part=0.75),
+    "vgg8": Preset(14, 256, "muon", 0.12, weight_decay=5e-4, schedule="linear", label_smoothing=0.1, early_part=0.75),
 }
 _TORCHVISION = Preset(epochs=30, optimizer="sgd", learning_rate=0.05, weight_decay=5e-4)
 _PRETRAINED = Preset(epochs=5, learning_rate=3e-4)

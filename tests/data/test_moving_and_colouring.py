@@ -12,7 +12,7 @@ def rng(seed=0):
 
 
 def numbered(n=200, side=16):
-    """Grey pictures whose pixels tell where they come from: 16 * row + column."""
+    """Grey pictures whose pixels tell where they come from: side * row + column, modulo 256."""
     return torch.arange(side * side, dtype=torch.uint8).view(1, 1, side, side).expand(n, 1, side, side).contiguous()
 
 
