@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from cnnaudit.models.patterns import classifier_of
 from cnnaudit.models.pooling import Pool
 from cnnaudit.models.sizes import known_count
+from cnnaudit.models.whitening import whiten
 
 _FEATURES = "c{0} p b r c{1} b r c{1} p b r c{2} b r c{2} p b r c{3} b r c{3} b r g"
 """The pattern; channels double behind each pooling."""
@@ -32,7 +34,8 @@ def vgg8(
 
     Made to learn in few epochs: each convolution but the first passes its input on at the start, as far as
     its channels suffice (Zagoruyko and Komodakis 2017, arXiv 1706.00388; Jordan 2024, arXiv 2404.00498), and
-    pooling comes before the batch norm, which then has a quarter of the work.
+    pooling comes before the batch norm, which then has a quarter of the work. Before training the first
+    convolution is made to whiten what it sees (`begin`).
 
     Args:
         labels: how many classes.
@@ -49,6 +52,12 @@ def vgg8(
     network = classifier_of("vgg8", features, labels=labels, channels=channels, size=size, pool=pool, dropout=dropout)
     _make_quick(network)
     return network
+
+
+def begin(network: nn.Module, pictures: Float[Tensor, "n c h w"]) -> None:
+    """Fit an untrained `vgg8` to some of the pictures that it will learn from, as it is given them."""
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    whiten(first, pictures)
 
 
 def _make_quick(network: nn.Sequential) -> None:

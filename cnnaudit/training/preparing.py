@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 import cnnaudit
 from cnnaudit import checkpoints
-from cnnaudit.data.augmentation import SCENE_SHIFT, part_size
+from cnnaudit.data.augmentation import SCENE_SHIFT, as_pixels, part_size
 from cnnaudit.data.datasets import Dataset, Drawn, Request, Split, dataset
 from cnnaudit.errors import OptionError
 from cnnaudit.loading.building import Built, build, pretrained_size
-from cnnaudit.models import is_ours
+from cnnaudit.models import BEGINNINGS, is_ours
 from cnnaudit.models.heads import freeze_backbone
 from cnnaudit.models.pooling import known_pool
 from cnnaudit.results import FilterFacts
 from cnnaudit.training.evaluation import Normalise
 from cnnaudit.training.recipe import Recipe
+
+_SOME, _SOME_FILES = 4096, 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +80,20 @@ def prepare(recipe: Recipe, root: Path | None, drawn: Drawn | None) -> Prepared:
     preset = built.preset
     known = recipe.pretrained and preset.mean is not None and preset.std is not None
     mean, std = (preset.mean, preset.std) if known else (data.mean, data.std)
-    return Prepared(data, built, mean or (), std or ())
+    prepared = Prepared(data, built, mean or (), std or ())
+    if recipe.arch in BEGINNINGS:
+        BEGINNINGS[recipe.arch](built.network, _some(prepared))
+    return prepared
+
+
+def _some(prepared: Prepared) -> Tensor:
+    """Training pictures from first to last, as the network is given them; those in files are few, which tell enough."""
+    part = prepared.data.train
+    most = _SOME if isinstance(part, Split) else _SOME_FILES
+    chosen = torch.linspace(0, len(part) - 1, min(most, len(part)), device="cpu").round().long()
+    images = part.images[chosen] if isinstance(part, Split) else torch.stack([part[int(k)] for k in chosen])
+    normalise = normaliser(prepared.mean, prepared.std, torch.device("cpu"), torch.contiguous_format)
+    return normalise(as_pixels(images).clone())
 
 
 def _as_bytes(drawn: Drawn | None) -> Callable[[int, int | None], None] | None:

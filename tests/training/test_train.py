@@ -17,6 +17,7 @@ from cnnaudit.data import datasets, scenes
 from cnnaudit.data.splits import Files
 from cnnaudit.errors import DataError, OptionError, TrainingError, UnknownModelError
 from cnnaudit.models import ARCHITECTURES, cnn2
+from cnnaudit.models.whitening import whiten
 from cnnaudit.training import precision
 from cnnaudit.training.batches import parts
 from cnnaudit.training.paths import Paths
@@ -266,6 +267,20 @@ def test_mistakes_are_the_most_confident_wrong_answers(toy, tmp_path):
     assert [m.index for m in found] == worst
     assert [m.probability for m in found] == pytest.approx([float(probabilities[k].max()) for k in worst], abs=1e-6)
     assert all((m.picture[..., 0] == toys.split(60, 2).images[m.index, 0].numpy()).all() for m in found)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_vgg8_begins_with_filters_that_whiten_its_pictures(tmp_path, monkeypatch, streamed):
+    made = toys.dataset(streamed=streamed)
+    monkeypatch.setitem(datasets.DATASETS, "toy", toys.source(made))
+    before = toys.dataset().train.images
+    result = training.train("vgg8", out=tmp_path, **(TOY | {"epochs": 1}))
+    expected = nn.Conv2d(1, 32, 3)
+    whiten(expected, (before.float() / 255 - 0.3) / 0.2)
+    start = torch.from_numpy(result.facts.filters.start)
+    torch.testing.assert_close(start[:18], expected.weight.detach()[:18], rtol=1e-4, atol=1e-4)
+    if not streamed:
+        assert torch.equal(made.train.images, before)
 
 
 def test_parts_of_pictures_are_learned_from_in_the_first_half_of_the_steps(toy, tmp_path, monkeypatch):
