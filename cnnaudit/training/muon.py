@@ -94,7 +94,7 @@ def orthogonalised(matrix: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
     return x if wide else x.T
 
 
-def inner_weights(network: nn.Module) -> list[nn.Parameter]:
+def inner_weights(network: nn.Module) -> list[Tensor]:
     """The weights of all convolutions and linear layers but the first and the last, in their order.
 
     Raises:
