@@ -93,7 +93,7 @@ class Session:
     ) -> None:
         self.recipe, self.prepared, self.paths, self.device = recipe, prepared, paths, device
         self.aside = aside  # on this call; the network is the same without
-        self.notes: list[str] = [*prepared.data.notes, *prepared.built.notes, *remarks(recipe)]
+        self.notes: list[str] = [*prepared.data.notes, *prepared.built.notes, *remarks(recipe, prepared.shape[1:])]
         self.network = prepared.built.network
         self.start = first_filters(self.network, prepared.shape)
         layout = layout_for(self.network, device)

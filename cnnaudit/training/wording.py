@@ -2,17 +2,27 @@
 
 import torch
 
+from cnnaudit.data.augmentation import part_size
 from cnnaudit.errors import OptionError, TrainingError
 from cnnaudit.memory import is_out_of_memory
 from cnnaudit.training.recipe import Recipe
 from cnnaudit.training.snapshots import Snapshot
 
 
-def remarks(recipe: Recipe) -> list[str]:
-    """What a reader of the curves must know."""
-    if not recipe.label_smoothing:
-        return []
-    return [f"the loss in training counts targets smoothed by {recipe.label_smoothing:g}; in validation it does not"]
+def remarks(recipe: Recipe, size: tuple[int, int]) -> list[str]:
+    """What a reader of the curves must know; `size` is the pictures' height and width."""
+    found = []
+    if recipe.label_smoothing:
+        found.append(
+            f"the loss in training counts targets smoothed by {recipe.label_smoothing:g}; in validation it does not"
+        )
+    height, width = part_size(size, recipe.early_part)
+    if (height, width) != size:
+        found.append(
+            f"the first half of the steps learned from random parts of {height} x {width} pixels, the second from "
+            "whole pictures; validation is always of whole ones"
+        )
+    return found
 
 
 def changes(earlier: Snapshot) -> tuple[str, ...]:

@@ -292,6 +292,7 @@ def test_parts_of_pictures_are_learned_from_in_the_first_half_of_the_steps(toy, 
     result = training.train("vgg8", out=tmp_path, progress=steps.append, **choices)
     assert seen == [(60, 1, 18, 18)] * 3 + [(60, 1, 24, 24)] * 3
     assert "--early-part 0.75" in result.run.command
+    assert any("random parts of 18 x 18 pixels" in note for note in result.notes)
     assert steps[-1].seconds_left == 0
 
 
