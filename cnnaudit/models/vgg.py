@@ -29,7 +29,7 @@ def vgg8(
 ) -> nn.Sequential:
     """Seven 3x3 convolutions with batch norm and ReLU, global average pooling, one linear layer.
 
-    VGG (Simonyan and Zisserman, ICLR 2015, arXiv 1409.1556) made small: 1.2 million parameters and 42
+    VGG (Simonyan and Zisserman, ICLR 2015, arXiv 1409.1556) made small: 1.2 million parameters and 43
     million multiply-adds for 32x32. Each class's logit is the mean of a weighted sum of the last maps.
 
     Made to learn in few epochs: each convolution but the first passes its input on at the start, as far as

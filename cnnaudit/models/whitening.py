@@ -17,7 +17,7 @@ def whiten(convolution: nn.Conv2d, pictures: Float[Tensor, "n c h w"]) -> None:
     stay. With $E$ the eigenvectors and $D$ the eigenvalues of the patches' second moments, the filters are the
     rows of $D^{-1/2} E^T$. The negatives let a ReLU pass both signs on.
 
-    Coates, Lee and Ng, AISTATS 2011; as the start of a network, Jordan 2024, arXiv 2404.00498, section 3.
+    Coates, Lee and Ng, AISTATS 2011; as the start of a network, Jordan 2024, arXiv 2404.00498.
 
     Args:
         convolution: of the pictures, in one group.

@@ -201,7 +201,7 @@ class Loop:
     def _seen(self, images: Tensor, step: int, steps: int) -> Tensor:
         """What is learned from in `step` (from 1) of `steps`: pictures altered, and parts of them at first."""
         pixels = augment(images, self.recipe.augmentation or (), self._order)
-        whole = self.recipe.early_part == 1 or 2 * step > steps
+        whole = self.recipe.early_part == 1 or step > steps // 2
         return pixels if whole else part_of(pixels, self.recipe.early_part, self._order)
 
     def _work(self, done: int, steps: int) -> float:
